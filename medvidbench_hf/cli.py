@@ -1,0 +1,318 @@
+"""The command `medvidbench`. Bad input gives one line on stderr and exit code 1."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from medvidbench_hf.sample import SPLITS, TASKS, InputError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
+data_app = typer.Typer(no_args_is_help=True, help="Build data sets and look after them.")
+app.add_typer(data_app, name="data")
+console = Console()
+
+OutFile = Annotated[Path | None, typer.Option("--json", help="Write the result to this file as JSON.")]
+
+
+@app.callback()
+def _about() -> None:
+    """MedVidBench: build, run and score eight medical-video tasks."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    videos: Annotated[int, typer.Option(help="Number of simulated videos.")] = 120,
+) -> None:
+    """Build the simulated benchmark, answer it with the prior, score it, write the report. Offline, no GPU.
+
+    Example: `medvidbench demo --out demo`
+    """
+    import datasets
+
+    from medvidbench_hf.builder import build
+    from medvidbench_hf.evaluation import run as run_model
+    from medvidbench_hf.evaluation import score_run, write_report
+
+    started = time.monotonic()
+    data, answers = out / "simulated", out / "prior"
+    built = build("simulated", data, num_proc=_cores(), overwrite=_is_ours(data), progress=True, videos=videos)
+    configs = datasets.get_dataset_config_names(str(data))
+    rows = {config: datasets.load_dataset(str(data), config) for config in configs}
+    first = rows["all"]["test"][0]
+    resume = (answers / "run.json").exists()
+    if resume:
+        _clear_run(answers)
+    run_model(_model("prior", data), data, answers, progress=True)
+    report = score_run(answers)
+    _print_report(report)
+    page = write_report(answers, report)
+    n_test = rows["all"]["test"].num_rows
+    console.print(
+        f"""
+1. Built the simulated benchmark: {built.n_rows} questions on {built.clips} clips, {_megabytes(data)} MB, in {data}
+2. Loaded every config back with load_dataset: {", ".join(configs)}
+3. Row 0 of the test split asks: {first["question"]!r}
+4. Its clip decodes: {tuple(first["video"][0].shape)} (channels, height, width)
+5. Answered all {n_test} test questions with `prior`, the statistics of the train split: {answers / "predictions.jsonl"}
+6. Scored them under the strict protocol (table above): {answers / "report.json"}
+7. Wrote the report with the worst cases: open {page}
+8. Took {time.monotonic() - started:.0f} s. Everything is simulated: no number says anything about medical ability.
+9. Try in Python: load_dataset("{data}", "stg", split="test")
+10. Try a real source: medvidbench data build --source nurvid --root NurViD-benchmark --out nurvid""",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@data_app.command("build")
+def data_build(
+    source: Annotated[str, typer.Option(help="simulated or nurvid.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    root: Annotated[Path | None, typer.Option(help="Folder with the source's annotations.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is in OUT.")] = False,
+    num_proc: Annotated[int, typer.Option(help="Worker processes; 0 is one a core.")] = 0,
+    videos: Annotated[
+        int | None, typer.Option(help="simulated only: number of videos, 12 to 13 questions each.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="simulated only: another seed is another benchmark.")] = None,
+    media: Annotated[bool, typer.Option(help="simulated only: --no-media makes text-only rows.")] = True,
+    json_file: OutFile = None,
+) -> None:
+    """Build a data set folder for load_dataset from a source's own files.
+
+    Example: `medvidbench data build --source nurvid --root NurViD-benchmark --out nurvid`
+    """
+    from dataclasses import asdict
+
+    from medvidbench_hf.builder import build
+    from medvidbench_hf.evaluation.run import write_json
+
+    options: dict[str, Any] = {k: v for k, v in {"videos": videos, "seed": seed}.items() if v is not None}
+    if not media:
+        options["media"] = False
+    if options and source.lower() != "simulated":
+        raise InputError(f"--{next(iter(options))} belongs to --source simulated")
+    built = build(source, out, root=root, num_proc=num_proc or _cores(), overwrite=overwrite, progress=True, **options)
+    _print_build(built)
+    if json_file:
+        write_json(json_file, asdict(built))
+
+
+@data_app.command("stats")
+def data_stats(data: Annotated[Path, typer.Argument(help="A built folder.")], json_file: OutFile = None) -> None:
+    """Print what a built folder holds.
+
+    Example: `medvidbench data stats nurvid`
+    """
+    from dataclasses import asdict
+
+    from medvidbench_hf.builder import read_build
+    from medvidbench_hf.evaluation.run import write_json
+
+    built = read_build(data)
+    _print_build(built)
+    if json_file:
+        write_json(json_file, asdict(built))
+
+
+@data_app.command("relocate")
+def data_relocate(data: Annotated[Path, typer.Argument(help="A built folder that was moved.")]) -> None:
+    """Rewrite the clip paths inside a folder that was moved.
+
+    Example: `mv simulated elsewhere && medvidbench data relocate elsewhere`
+    """
+    from medvidbench_hf.builder import relocate
+
+    console.print(f"{relocate(data)} rows changed in {data}", highlight=False)
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="prior: the statistics of the train split.")],
+    data: Annotated[str, typer.Option(help="A built folder, or ORG/NAME on the Hub.")],
+    out: Annotated[Path, typer.Option(help="Folder for predictions.jsonl and run.json.")],
+    split: Annotated[str, typer.Option(help=", ".join(SPLITS))] = "test",
+    tasks: Annotated[str, typer.Option(help="Only these, joined by commas.")] = "",
+    limit: Annotated[int | None, typer.Option(help="Only the first rows.", min=1)] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+) -> None:
+    """Answer every question of a split.
+
+    Example: `medvidbench run --model prior --data nurvid --out runs/prior`
+    """
+    from medvidbench_hf.evaluation import run as run_model
+
+    chosen = [task.strip() for task in tasks.split(",") if task.strip()]
+    unknown = [task for task in chosen if task not in TASKS]
+    if unknown:
+        raise InputError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}")
+    folder = run_model(
+        _model(model, data), data, out, split=split, tasks=chosen, limit=limit, resume=resume, progress=True
+    )
+    console.print(
+        f"answers in {folder / 'predictions.jsonl'}; next: medvidbench score {folder}", highlight=False, soft_wrap=True
+    )
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(help="A run's folder, or a predictions.jsonl.")],
+    data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
+    protocol: Annotated[str, typer.Option(help="strict: every row counts, what cannot be read is wrong.")] = "strict",
+    json_file: OutFile = None,
+    per_sample: Annotated[bool, typer.Option(help="Keep one entry a row in the JSON.")] = False,
+) -> None:
+    """Score answers and print the ten columns.
+
+    Example: `medvidbench score runs/prior`
+    """
+    from medvidbench_hf.evaluation import score_run
+    from medvidbench_hf.evaluation.run import write_json
+
+    if protocol != "strict":
+        raise InputError(f"unknown protocol {protocol!r}; known: strict")
+    report = score_run(predictions, data)
+    _print_report(report)
+    if json_file:
+        write_json(json_file, report if per_sample else {k: v for k, v in report.items() if k != "per_sample"})
+
+
+@app.command()
+def report(
+    predictions: Annotated[Path, typer.Argument(help="A run's folder, or a predictions.jsonl.")],
+    data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; the run's own by default.")] = None,
+) -> None:
+    """Write report.json and report.html: tables, and the worst cases with frames and timelines.
+
+    Example: `medvidbench report runs/prior`
+    """
+    from medvidbench_hf.evaluation import score_run, write_report
+
+    page = write_report(predictions, score_run(predictions, data), out)
+    console.print(f"open {page}", highlight=False, soft_wrap=True)
+
+
+# --- printing --------------------------------------------------------------------------------------------------
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    from medvidbench_hf.evaluation.report import number
+    from medvidbench_hf.evaluation.score import COLUMNS
+
+    title = f"{report['model'] or 'predictions'}, {report['split']} split, protocol {report['protocol']}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("column")
+    for name in ("score", "95 % interval", "prior", "n", "parsed", "skipped"):
+        table.add_column(name, justify="right")
+    baseline = (report["baseline"] or {}).get("metrics") or {}
+    for column, (task, _) in COLUMNS.items():
+        interval, n = report["ci"][column], report["n"].get(task, {})
+        table.add_row(
+            column,
+            number(report["metrics"][column]),
+            "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}",
+            number(baseline.get(column)),
+            *(str(n.get(key, "–")) for key in ("rows", "parsed", "skipped")),
+        )
+    console.print(table)
+    sources = Table(title="by source", title_justify="left")
+    sources.add_column("source")
+    used = [c for c in COLUMNS if report["metrics"][c] is not None]
+    for column in used:
+        sources.add_column(column, justify="right")
+    for source, columns in report["by_source"].items():
+        sources.add_row(source, *(number(columns[c]) for c in used))
+    console.print(sources)
+    missing = {task: n["rows"] - n["answered"] for task, n in report["n"].items() if n["rows"] > n["answered"]}
+    for task, count in missing.items():
+        console.print(f"{task}: {count} rows have no answer and count as wrong", highlight=False)
+    if any(report["n"].get(task) for task in ("video_summary", "region_caption", "dense_captioning")):
+        console.print("The *_llm columns need a judge; their rows are skipped, not scored 0.", highlight=False)
+
+
+def _print_build(built: Any) -> None:
+    found = ", ".join(f"{n:,} {name}" for name, n in built.found.items())
+    console.print(
+        f"{built.source}: {found}; {built.n_rows:,} rows kept, {sum(built.dropped.values()):,} left out",
+        highlight=False,
+    )
+    table = Table()
+    table.add_column("task")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    for task, counts in built.rows.items():
+        table.add_row(task, *(f"{counts.get(split, 0):,}" for split in SPLITS))
+    console.print(table)
+    for reason, n in built.dropped.items():
+        console.print(f"left out: {n:,} rows, {reason}", highlight=False)
+    for warning in built.warnings:
+        console.print(f"warning: {warning}", highlight=False)
+    media = f"{built.clips:,} clips" if built.clips else "text only, no clips"
+    console.print(f"{media}; each row left out is in {built.folder}/dropped.jsonl", highlight=False, soft_wrap=True)
+    console.print(
+        f'load_dataset("{built.folder}", "{next(iter(built.rows))}", split="test")', highlight=False, soft_wrap=True
+    )
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------
+
+
+def _model(name: str, data: str | Path) -> Any:
+    from medvidbench_hf.builder import read_samples
+    from medvidbench_hf.models.prior import Prior
+
+    if name != "prior":
+        raise InputError(f"unknown model {name!r}; known: prior")
+    return Prior.fit(read_samples(data, "train"))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _megabytes(folder: Path) -> int:
+    return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder was built from the simulated source, so that the demo may build it again."""
+    from medvidbench_hf.builder import read_build
+
+    return (folder / "build.json").is_file() and read_build(folder).source == "simulated"
+
+
+def _clear_run(folder: Path) -> None:
+    for name in ("predictions.jsonl", "run.json"):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("report.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def main() -> None:
+    """Entry point: InputError and a full disk become one line."""
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""report.json and a self-contained report.html: tables, and each task's worst cases as one can see them.
+
+A case shows the clip's frames, with true boxes in green and predicted ones in orange, or both on a timeline. Text-only
+data, or an install without the `video` extra, gives the same page without frames.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from medvidbench_hf import __version__, tasks
+from medvidbench_hf.builder import read_samples
+from medvidbench_hf.evaluation.run import write_json
+from medvidbench_hf.evaluation.score import COLUMNS, Report
+from medvidbench_hf.predictions import read_predictions
+from medvidbench_hf.sample import Box, Boxes, Sample, Segments, Spans, Truth
+
+WORST_PER_TASK = 3
+FRAMES_PER_CASE = 6
+FRAME_HEIGHT_PX = 256  # twice what the page shows, for sharp screens
+GREEN, ORANGE, BLUE = (26, 160, 90), (235, 110, 30), (60, 130, 246)
+
+
+def write_report(run: str | Path, report: Report, out: str | Path | None = None) -> Path:
+    """Write report.json and report.html into `out` (the run's folder by default); the page's path."""
+    folder = Path(run) if Path(run).is_dir() else Path(run).parent
+    out = Path(out) if out else folder
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "report.json", report)
+    samples = {s.index: s for s in read_samples(report["data"], report["split"])}
+    page = out / "report.html"
+    partial = page.with_suffix(".partial")
+    partial.write_text(_page(report, samples, read_predictions(run)), encoding="utf-8")
+    partial.replace(page)
+    return page
+
+
+def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any]) -> str:
+    css = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    model = report["model"] or "predictions"
+    sections = [_columns_table(report), _sources_table(report)]
+    for task in report["n"]:
+        sections.append(_task_section(task, report, samples, predictions))
+    simulated = all(source.startswith("Simulated") for source in report["by_source"])
+    warning = " The data is simulated: no number here says anything about medical ability." if simulated else ""
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(model)} on MedVidBench</title><style>
+{css}</style></head><body>
+<h1>{escape(model)}</h1>
+<p class="lead">MedVidBench, {escape(report["split"])} split, protocol <b>{report["protocol"]}</b>: every row counts, what cannot be read is wrong.{warning}</p>
+{"".join(sections)}
+<footer>Made by medvidbench_hf {__version__}. Green is true, orange is predicted, blue is the region asked about.</footer>
+</body></html>
+"""
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | None = None) -> str:
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{' class=value' if k == strong else ''}>{escape(cell)}</td>" for k, cell in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+def _columns_table(report: Report) -> str:
+    baseline = (report["baseline"] or {}).get("metrics") or {}
+    rows = []
+    for column, (task, _) in COLUMNS.items():
+        interval, n = report["ci"][column], report["n"].get(task, {})
+        rows.append(
+            (
+                column,
+                number(report["metrics"][column]),
+                "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+                number(baseline.get(column)),
+                *(str(n.get(key, "–")) for key in ("rows", "answered", "parsed", "skipped", "truncated")),
+            )
+        )
+    head = ("column", "score", "95 % interval", "prior", "n", "answered", "parsed", "skipped", "truncated")
+    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}<p class=soft>*_llm columns need a judge; without one they are empty and their rows count as skipped, except empty answers.</p>"
+
+
+def _sources_table(report: Report) -> str:
+    used = [c for c in COLUMNS if any(report["by_source"][s][c] is not None for s in report["by_source"])]
+    rows = [(source, *(number(columns[c]) for c in used)) for source, columns in report["by_source"].items()]
+    return f"<h2>By source</h2>{_table(('source', *used), rows)}"
+
+
+def _task_section(task: str, report: Report, samples: dict[int, Sample], predictions: dict[int, Any]) -> str:
+    measures = report["by_task"][task]
+    single = [(name, number(value)) for name, value in measures.items() if isinstance(value, float)]
+    tables = _table([name for name, _ in single], [[value for _, value in single]]) if single else ""
+    if "per_class" in measures:
+        tables += _table(
+            ("true label", "accuracy"), [(label, number(value)) for label, value in measures["per_class"].items()]
+        )
+    cases = "".join(
+        _case(row, samples[row["index"]], predictions.get(row["index"])) for row in worst(report["per_sample"], task)
+    )
+    return f"<h2>{task}</h2>{tables}{cases}"
+
+
+def worst(rows: Sequence[dict[str, Any]], task: str, n: int = WORST_PER_TASK) -> list[dict[str, Any]]:
+    """The lowest-scoring rows of a task, one a video, from as many sources as there are."""
+    ranked = sorted(
+        (r for r in rows if r["task"] == task), key=lambda r: (r["score"] is not None, r["score"] or 0.0, r["index"])
+    )
+    chosen: list[dict[str, Any]] = []
+    while len(chosen) < n:
+        videos = {(r["source"], r["video_id"]) for r in chosen}
+        left = [r for r in ranked if (r["source"], r["video_id"]) not in videos]
+        if not left:
+            break
+        seen = [r["source"] for r in chosen]
+        chosen.append(min(left, key=lambda r: seen.count(r["source"])))
+    return chosen
+
+
+def _case(row: dict[str, Any], sample: Sample, prediction: Any) -> str:
+    text = prediction.prediction if prediction else ""
+    said = tasks.parse(sample, text).value
+    issues = f"<p class=issues>{escape('; '.join(row['issues']))}</p>" if row["issues"] else ""
+    score = "to be judged" if row["score"] is None else f"score {row['score']:.3f}"
+    return f"""<div class=case><h3>{escape(sample.source)} · {escape(sample.video_id)} · row {sample.index}<span>{score}</span></h3>
+<p class=question>{escape(sample.question)}</p>
+{_frames(sample, said)}{_timeline(sample, said)}
+<div class=answers><div class=k>true</div><div class=true>{escape(sample.answer or "")}</div>
+<div class=k>answered</div><div class=said>{escape(text[:2000]) or "(nothing)"}</div></div>{issues}</div>"""
+
+
+# --- frames ----------------------------------------------------------------------------------------------------
+
+
+def _frames(sample: Sample, said: Truth | None) -> str:
+    """A row of frames: at the requested times with boxes, or spread over the clip."""
+    times = _times_to_show(sample)
+    frames = _decode(sample, times)
+    if frames is None:
+        return ""
+    from medvidbench_hf.video import draw_boxes
+
+    figures = []
+    for time_s, frame in zip(times, frames, strict=True):
+        width_px = max(1, round(FRAME_HEIGHT_PX * frame.shape[1] / frame.shape[0]))
+        picture = np.asarray(Image.fromarray(frame).resize((width_px, FRAME_HEIGHT_PX), Image.Resampling.BICUBIC))
+        picture = draw_boxes(picture, _boxes_at(sample, said, time_s), sample.canvas, width_px=3)
+        figures.append(
+            f'<figure><img alt="" src="{_data_uri(picture)}"><figcaption>{time_s:.1f} s</figcaption></figure>'
+        )
+    return f"<div class=frames>{''.join(figures)}</div>"
+
+
+def _times_to_show(sample: Sample) -> list[float]:
+    if sample.request_times_s:
+        return list(sample.request_times_s[:FRAMES_PER_CASE])
+    times = list(dict.fromkeys(sample.frame_times_s))
+    picked = [times[round(k * (len(times) - 1) / (FRAMES_PER_CASE - 1))] for k in range(FRAMES_PER_CASE)]
+    if sample.region:
+        picked[0] = sample.region.time_s
+    return sorted(dict.fromkeys(picked))
+
+
+def _decode(sample: Sample, times: list[float]) -> np.ndarray | None:
+    """Frames of the clip, or None where there is no clip on this machine or nothing to decode it with."""
+    if sample.video is None or not Path(sample.video).is_file():
+        return None
+    try:
+        from medvidbench_hf.video import frames_at
+
+        return frames_at(sample.video, times)
+    except ImportError:
+        return None
+
+
+def _boxes_at(sample: Sample, said: Truth | None, time_s: float) -> list[tuple[Box, tuple[int, int, int]]]:
+    near = sample.frame_interval_s / 2 + 1e-6
+    boxes = []
+    if sample.region and abs(sample.region.time_s - time_s) < near:
+        boxes.append((sample.region.box, BLUE))
+    for truth, colour in ((sample.truth, GREEN), (said, ORANGE)):
+        if isinstance(truth, Boxes):
+            boxes += [(item.box, colour) for item in truth.boxes if abs(item.time_s - time_s) < near]
+    return boxes
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+# --- timelines -------------------------------------------------------------------------------------------------
+
+
+def _timeline(sample: Sample, said: Truth | None) -> str:
+    """True and predicted spans over the clip, as SVG."""
+    if not isinstance(sample.truth, Spans | Segments):
+        return ""
+    length = max([sample.duration_s, sample.frame_times_s[-1], *(end for _, end in _intervals(sample.truth))]) or 1.0
+    left, width = 64, 960
+    shapes = []
+    for y, name, truth, colour in ((4, "true", sample.truth, "#1a7f4b"), (28, "answered", said, "#c2410c")):
+        shapes.append(
+            f'<text x="0" y="{y + 13}">{name}</text><rect x="{left}" y="{y}" width="{width}" height="18" fill="#e6ebf0"/>'
+        )
+        for start, end in _intervals(truth):
+            x1, x2 = (left + width * min(max(t / length, 0.0), 1.0) for t in (start, end))
+            title = f"<title>{start:.1f}-{end:.1f} s</title>"
+            shapes.append(
+                f'<rect x="{x1:.1f}" y="{y}" width="{max(2.0, x2 - x1):.1f}" height="18" fill="{colour}" stroke="#fff" rx="2">{title}</rect>'
+            )
+    ticks = "".join(
+        f'<text x="{left + width * k / 4:.0f}" y="62" text-anchor="middle">{length * k / 4:.0f} s</text>'
+        for k in range(5)
+    )
+    return f'<svg viewBox="0 0 {left + width + 20} 68" role="img">{"".join(shapes)}{ticks}</svg>'
+
+
+def _intervals(truth: Truth | None) -> list[tuple[float, float]]:
+    match truth:
+        case Spans(items) | Segments(items):
+            return [(item.start_s, item.end_s) for item in items]
+    return []

@@ -1,0 +1,121 @@
+"""Run a model over a split: RUN/predictions.jsonl, appended, and RUN/run.json, which says what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+import medvidbench_hf
+from medvidbench_hf.builder import read_build, read_samples
+from medvidbench_hf.models import Model
+from medvidbench_hf.predictions import FILE_NAME, PredictionLog, read_predictions
+from medvidbench_hf.sample import InputError
+
+
+def run(
+    model: Model,
+    data: str | Path,
+    out: str | Path,
+    *,
+    split: str = "test",
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Answer every question of a split and return the folder.
+
+    tasks: only these; limit: only the first rows of them. A run that was stopped goes on with resume=True, which
+    refuses another model, data or selection, and asks again where an answer had ended in an error. Answers reach the
+    disk one by one; run.json gets `finished` last.
+    """
+    out = Path(out)
+    config = {
+        "model": model.name,
+        "data": data_name(data),
+        "split": split,
+        "tasks": sorted(tasks),
+        "limit": limit,
+        "package": medvidbench_hf.__version__,
+    }
+    config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+    done = _answered(out, config, config_hash, resume)
+
+    samples = [s.public() for task in (tasks or ["all"]) for s in read_samples(data, split, task)]
+    samples.sort(key=lambda s: s.index)
+    asked = [s for s in samples[:limit] if s.index not in done]
+
+    out.mkdir(parents=True, exist_ok=True)
+    record: dict[str, Any] = {
+        **config,
+        "data_path": str(Path(data).resolve()) if Path(data).is_dir() else str(data),
+        "config_hash": config_hash,
+        "n": len(samples[:limit]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in ("datasets", "numpy", "scipy")},
+        "finished": False,
+    }
+    write_json(out / "run.json", record)
+    with PredictionLog(out / FILE_NAME) as log:
+        answers = model.answers(asked)
+        for prediction in track(answers, description=f"running {model.name}", total=len(asked), disable=not progress):
+            log.write(prediction)
+    write_json(out / "run.json", {**record, "finished": True})
+    return out
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """RUN/run.json; InputError where it is not there or broken."""
+    path = Path(folder) / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; `medvidbench run` writes it") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(record, dict) or "split" not in record:
+        raise InputError(f"{path} field split: missing; this is not a run's record")
+    return record
+
+
+def data_name(data: str | Path) -> str:
+    """What names the rows of a data set: its build's fingerprint, or its name on the Hub."""
+    if Path(data).is_dir():
+        built = read_build(data)
+        return f"{built.source}@{built.fingerprint}"
+    return str(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _answered(out: Path, config: dict[str, Any], config_hash: str, resume: bool) -> set[int]:
+    """The indices that need no answer any more."""
+    if not (out / "run.json").exists():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out} is not empty and holds no run: choose another folder")
+        if resume:
+            raise InputError(f"{out} holds no run to resume")
+        return set()
+    if not resume:
+        raise InputError(f"{out} holds a run: --resume goes on with it, or choose another folder")
+    before = read_run(out)
+    if before.get("config_hash") != config_hash:
+        differing = [name for name, value in config.items() if before.get(name) != value]
+        changes = "; ".join(f"{name} was {before.get(name)!r}, now {config[name]!r}" for name in differing)
+        raise InputError(f"{out} holds another run ({changes}): choose another folder")
+    if not (out / FILE_NAME).exists() or not (out / FILE_NAME).read_text(encoding="utf-8").count("\n"):
+        return set()
+    return {index for index, p in read_predictions(out).items() if p.finish_reason != "error"}

@@ -1,0 +1,59 @@
+"""The sources, one module each: annotation files as their owners have them -> Samples.
+
+A source module has three functions, called by the builder in this order:
+
+    read(root, **options) -> Reading             everything checked, one light picklable record a video
+    samples(video) -> Iterator[Sample | Dropped]  the rows of one video; a pure function, run in worker processes
+    clip_frames(video, sample) -> frames          (n, height, width, 3) uint8 at sample.frame_times_s; only if media
+
+`samples` numbers `index` from 0 within the video, the builder renumbers. `Sample.video` is the clip's path below the
+data set's folder, `clips/<source>/<video_id>/<clip>.mp4`, or None without media.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from medvidbench_hf.sample import InputError
+
+SOURCES = ("simulated", "nurvid")
+
+
+class Dropped(NamedTuple):
+    """A row that was left out: the kind of reason, and the particulars."""
+
+    source: str
+    split: str
+    video_id: str
+    task: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A source as read.
+
+    videos: one record a video, each with `split` and `video_id`. found: counts for the summary. known: the counts the
+    owner states, to compare with. warnings: one line each. files: the annotation files that were read. media: whether
+    `clip_frames` works.
+    """
+
+    videos: Sequence[Any]
+    found: dict[str, int]
+    known: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    media: bool = False
+
+
+def source_module(name: str) -> ModuleType:
+    """The module of a source by its name, in any case; InputError lists the names there are."""
+    if name.lower() not in SOURCES:
+        raise InputError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
+    return importlib.import_module(f"{__name__}.{name.lower()}")

@@ -1,0 +1,135 @@
+"""dense_captioning: which events happen when, and what is each?
+
+Question  "... Create an event list restricted to actions in ['cutting', 'tying', 'suturing']. For each event:
+          start time, end time, description."
+Answer    "36.0-49.0 seconds: place an underpad: The clinician places an underpad under the patient."
+          one event a line
+Truth     Segments((Segment(36.0, 49.0, "place an underpad: The clinician ..."),))   clip-local seconds
+Score     temporal F1, mean over IoU thresholds 0.3, 0.5, 0.7 (>=), by one-to-one matching; captions are not in it
+
+Segments shorter than one frame interval are widened to it. `Score.pairs` holds the captions that match at 0.3, each
+with its IoU, for the caption metrics. An answer in which no event can be read scores 0. The question wordings are
+in dense_captioning.txt; the answer format is the release's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from medvidbench_hf.sample import Segment, Segments
+from medvidbench_hf.tasks.answer import (
+    RANGE,
+    CaptionPair,
+    Parsed,
+    Score,
+    final_answer,
+    find_ranges,
+    json_span,
+    number,
+    plain,
+    read_json,
+    unique,
+    walk,
+)
+from medvidbench_hf.tasks.matching import f1, most_pairs, tiou, widen
+
+THRESHOLDS = (0.3, 0.5, 0.7)
+_CAPTION_KEYS = ("caption", "description", "event", "text", "action", "label")
+_SPAN_KEYS = ("timestamp", "timestamps", "segment", "time", "interval", "span")
+# What may stand between the line's start and its range: a bullet, a number, "Event 3:", an opening bracket.
+_BULLET = re.compile(
+    r"(?:\s|[-#>|•\[(]|\d{1,3}[.)](?=\s)|(?:event|segment|time(?: range| interval)?)\s?\d{0,3}\s?[:.)-]?){0,12}",
+    re.IGNORECASE,
+)
+_TRAILING_BULLET = re.compile(r"[\s;|]{1,8}(?:[-#>|•\[(]|\d{1,3}[.)]|\s){0,8}$")
+_AFTER_RANGE = re.compile(
+    r"\s{0,3}[\])]?\s{0,3}(?P<separator>[:|,-])?\s{0,3}(?:(?:description|caption)\s{0,3}:)?\s{0,3}", re.IGNORECASE
+)
+
+
+def render(truth: Segments) -> str:
+    return "\n".join(f"{number(s.start_s)}-{number(s.end_s)} seconds: {s.caption}" for s in truth.segments)
+
+
+def parse(text: str) -> Parsed[Segments]:
+    """Read events from the release's format, from bulleted, numbered or one-line lists, or from JSON."""
+    text, issues = final_answer(text)
+    segments = _json_segments(read_json(text))
+    if segments:
+        issues.append("JSON read")
+    else:
+        segments = _text_segments(text, issues)
+    if not segments:
+        return Parsed(None, unique([*issues, "no event found"]))
+    kept = tuple(dict.fromkeys(segments))
+    if len(kept) < len(segments):
+        issues.append("repeated event removed")
+    return Parsed(Segments(kept), unique(issues))
+
+
+def score(parsed: Parsed[Segments], truth: Segments, frame_interval_s: float = 0.0) -> Score:
+    """Score in 0..1. A truth without segments cannot be scored and gives None."""
+    if not truth.segments:
+        return Score(None)
+    predicted = parsed.value.segments if parsed.value else ()
+    iou = tiou([widen(s, frame_interval_s) for s in predicted], [widen(s, frame_interval_s) for s in truth.segments])
+    matched = {threshold: most_pairs(iou, threshold) for threshold in THRESHOLDS}
+    parts = {f"f1@{threshold}": f1(len(pairs), *iou.shape) for threshold, pairs in matched.items()}
+    parts["f1"] = sum(parts.values()) / len(parts)
+    pairs = tuple(
+        CaptionPair(predicted[i].caption, truth.segments[j].caption, float(iou[i, j]))
+        for i, j in matched[THRESHOLDS[0]]
+    )
+    return Score(parts["f1"], parts, pairs)
+
+
+def _text_segments(text: str, issues: list[str]) -> list[Segment]:
+    readable = plain(text, issues)
+    headers = []  # (start_s, end_s, header's first character, caption's first character)
+    for found in find_ranges(readable, issues):
+        line = readable.rfind("\n", max(0, found.at - 80), found.at) + 1 if found.at else 0
+        lead = readable[line : found.at] if found.at - line <= 80 else None
+        opens_line = lead is not None and _BULLET.fullmatch(lead) is not None
+        after = _AFTER_RANGE.match(readable, found.until)
+        assert after is not None  # every part of it is optional
+        if opens_line or (found.certain and after["separator"] == ":"):
+            headers.append((found.start_s, found.end_s, line if opens_line else found.at, after.end()))
+            if not opens_line:
+                issues.append("several events on one line")
+            elif lead:
+                issues.append("bullets or numbers removed")
+    segments = []
+    ends = [header[2] for header in headers[1:]] + [len(text)]
+    for (start, end, _, begin), stop in zip(headers, ends, strict=True):
+        raw = text[begin : max(begin, stop)]
+        caption = raw.strip()
+        if stop < len(text):
+            caption = (
+                _TRAILING_BULLET.sub("", " " + raw[-16:]).strip()
+                if len(raw) <= 16
+                else (raw[:-16] + _TRAILING_BULLET.sub("", raw[-16:])).strip()
+            )
+        segments.append(Segment(start, end, caption.strip("*` ")))
+    return segments
+
+
+def _json_segments(value: Any) -> list[Segment]:
+    segments = []
+    for item in walk(value):
+        if not isinstance(item, dict):
+            continue
+        keys = {str(key).strip().lower(): entry for key, entry in item.items()}
+        span = json_span(item) or next((s for k in _SPAN_KEYS if (s := _span(keys.get(k)))), None)
+        caption = next((keys[k] for k in _CAPTION_KEYS if isinstance(keys.get(k), str)), "")
+        if span:
+            segments.append(Segment(span.start_s, span.end_s, caption.strip()))
+    return segments
+
+
+def _span(value: Any) -> Any:
+    """A span from [a, b] or from "a-b seconds"."""
+    if isinstance(value, str):
+        found = find_ranges(plain(value[:80], []), []) if RANGE.search(value[:80]) else []
+        return found[0] if found else None
+    return json_span(value)

@@ -1,0 +1,109 @@
+"""Write and read clip files. Frame k of a clip is the frame at `frame_times_s[k]`, and the file says so too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medvidbench_hf.sample import InputError
+
+_TICKS_PER_S = 1000
+
+
+def need_ffmpeg() -> str:
+    """The ffmpeg program; InputError with the way to install it where there is none."""
+    found = shutil.which("ffmpeg")
+    if found is None:
+        raise InputError(
+            "ffmpeg is not installed: `apt-get install ffmpeg` (Debian, Ubuntu) or `brew install ffmpeg` (macOS)"
+        )
+    return found
+
+
+def ticks(times_s: Sequence[float]) -> list[int]:
+    """Presentation times in milliseconds from the first frame; a repeated time moves on by one millisecond."""
+    result: list[int] = []
+    for time_s in times_s:
+        tick = round((time_s - times_s[0]) * _TICKS_PER_S)
+        result.append(max(tick, result[-1] + 1) if result else tick)
+    return result
+
+
+def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: int = 23) -> None:
+    """Write a clip as H.264 mp4 that plays in browsers, its frames at their true times.
+
+    frames: (n, height, width, 3) uint8; an odd last row or column is repeated once, as H.264 needs even sizes.
+    times_s: (n,) in order; equal times are kept one millisecond apart. The file appears whole or not at all.
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) != len(times_s):
+        raise ValueError(
+            f"frames {frames.shape} {frames.dtype} do not fit (n, height, width, 3) uint8 and {len(times_s)} times"
+        )
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    # Only expressions can give each frame its own time; N is the frame's number and the time base is 1 / 1000.
+    times = "+".join(f"eq(N,{k})*{tick}" for k, tick in enumerate(ticks(times_s)))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    command = [
+        *(need_ffmpeg(), "-v", "error", "-nostdin", "-y"),
+        *(
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{frames.shape[2]}x{frames.shape[1]}",
+            "-r",
+            str(_TICKS_PER_S),
+            "-i",
+            "-",
+        ),
+        *(
+            "-vf",
+            f"setpts='{times}'",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "-1",
+            "-video_track_timescale",
+            str(_TICKS_PER_S),
+        ),
+        # A short GOP, because models read frames from anywhere; one thread, because clips are written side by side.
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-g", "16", "-bf", "0", "-threads", "1"),
+        *("-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(partial)),
+    ]
+    try:
+        done = subprocess.run(command, input=frames.tobytes(), capture_output=True, check=False)
+        if done.returncode:
+            raise OSError(f"ffmpeg could not write {path}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def frames_at(clip: str | Path, times_s: Sequence[float]) -> np.ndarray:
+    """The frames shown at the given times; (n, height, width, 3) uint8.
+
+    A time before the first frame or after the last gives that frame. Raises InputError where the file is missing or
+    does not decode.
+    """
+    from torchcodec.decoders import VideoDecoder
+
+    if not Path(clip).is_file():
+        raise InputError(f"{clip}: no such video file")
+    try:
+        decoder = VideoDecoder(str(clip), dimension_order="NHWC")
+        begin, end = decoder.metadata.begin_stream_seconds, decoder.metadata.end_stream_seconds
+        # A frame's presentation time may round to just after the time that was asked for.
+        shown = [min(max(begin + t + 0.5 / _TICKS_PER_S, begin), np.nextafter(end, begin)) for t in times_s]
+        return decoder.get_frames_played_at(shown).data.numpy()
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise InputError(f"{clip}: does not decode as video ({str(error).strip().splitlines()[0][:160]})") from None

@@ -1,0 +1,38 @@
+"""Boxes on frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from medvidbench_hf.sample import Box, Canvas
+
+Colour = tuple[int, int, int]
+
+
+def draw_boxes(frame: np.ndarray, boxes: Iterable[tuple[Box, Colour]], canvas: Canvas, width_px: int = 2) -> np.ndarray:
+    """A copy of the frame with boxes drawn on it.
+
+    frame: (height, width, 3) uint8 of any size. boxes: in canvas pixels; they are scaled to the frame. Draw before
+    any later resize. The line runs inside the box.
+    """
+    image = Image.fromarray(frame)
+    pen = ImageDraw.Draw(image)
+    for box, colour in boxes:
+        x1, y1, x2, y2 = scale(box, canvas, Canvas(image.width, image.height))
+        left, right = sorted((x1, x2))
+        top, bottom = sorted((y1, y2))
+        pen.rectangle(
+            (round(left), round(top), max(round(left), round(right) - 1), max(round(top), round(bottom) - 1)),
+            outline=colour,
+            width=width_px,
+        )
+    return np.asarray(image)
+
+
+def scale(box: Box, source: Canvas, target: Canvas) -> Box:
+    """The same box, in pixels of another canvas."""
+    x, y = target.width / source.width, target.height / source.height
+    return Box(box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y)
