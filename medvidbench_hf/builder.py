@@ -10,7 +10,7 @@ script is this module, run from Python, and what goes to the Hub is what it writ
     OUT/data/<task>/<split>-00000.parquet  rows; the `video` column holds the clip's absolute path
     OUT/clips/<source>/<video_id>/...      one file a clip, however many rows ask about it
 
-All of it is made in OUT.building and renamed at the end, so OUT is complete or absent. A build that was killed goes
+All of it is made in OUT.building/.unfinished and renamed at the end, so OUT is complete or absent. A build that was killed goes
 on with the clips it has. Memory does not grow with the number of rows.
 """
 
@@ -46,6 +46,7 @@ from medvidbench_hf.tasks import gold_problem
 ROWS_PER_GROUP = 1_000  # a row with 100 frame times is about 1 kB, so a row group is about 1 MB
 ROWS_PER_FILE = 100_000
 VIDEOS_PER_CHUNK = 16
+LOCK_WAIT_S = 3  # the workers of a build that was killed live on for a second
 
 _CARD = Path("dataset_card", "template.md")
 
@@ -99,19 +100,23 @@ def build(
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise InputError(f"{out} is not empty and holds something else: choose another folder, or --overwrite")
 
-    partial = out.with_name(out.name + ".building")
-    marker = partial / "fingerprint"
-    if partial.exists() and not (marker.is_file() and marker.read_text() == stamp):
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(partial / ".lock", blocking=False)
+    building = out.with_name(out.name + ".building")
+    partial = building / ".unfinished"  # `datasets` finds no file in a hidden folder, so it cannot load half a build
+    marker = building / "fingerprint"
+    building.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(building / ".lock", timeout=LOCK_WAIT_S)
     try:
         lock.acquire()
     except Timeout:
         raise InputError(f"{out} is being built by another process") from None
     try:
+        if not (marker.is_file() and marker.read_text() == stamp):
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
         marker.write_text(stamp)
         shutil.rmtree(partial / "data", ignore_errors=True)
+        for torn in (partial / "clips").rglob("*.partial"):
+            torn.unlink()
         rows, dropped = _write_rows(source, reading, partial, out, num_proc, progress)
         if not rows:
             raise InputError(f"{source}: no row could be built ({sum(dropped.values())} left out: {dict(dropped)})")
@@ -131,17 +136,15 @@ def build(
         )
         (partial / "README.md").write_text(_card(built, partial), encoding="utf-8")
         (partial / "build.json").write_text(json.dumps(asdict(built), indent=1) + "\n", encoding="utf-8")
-        marker.unlink()
+        if out.exists():
+            shutil.rmtree(out)
+        partial.rename(out)
+        shutil.rmtree(building)
     except (InputError, OSError):
-        lock.release()
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(building, ignore_errors=True)
         raise
     finally:
         lock.release()
-    (partial / ".lock").unlink(missing_ok=True)
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
     return built
 
 

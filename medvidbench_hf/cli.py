@@ -44,6 +44,7 @@ def demo(
     from medvidbench_hf.evaluation import run as run_model
     from medvidbench_hf.evaluation import score_run, write_report
 
+    datasets.disable_progress_bars()  # nine small configs; the long steps have bars of their own
     started = time.monotonic()
     data, answers = out / "simulated", out / "prior"
     built = build("simulated", data, num_proc=_cores(), overwrite=_is_ours(data), progress=True, videos=videos)
@@ -218,28 +219,29 @@ def _print_report(report: dict[str, Any]) -> None:
     for name in ("score", "95 % interval", "prior", "n", "parsed", "skipped"):
         table.add_column(name, justify="right")
     baseline = (report["baseline"] or {}).get("metrics") or {}
-    for column, (task, _) in COLUMNS.items():
-        interval, n = report["ci"][column], report["n"].get(task, {})
+    for column in COLUMNS:
+        interval, n = report["ci"][column], report["n"][column]
         table.add_row(
             column,
             number(report["metrics"][column]),
             "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}",
             number(baseline.get(column)),
-            *(str(n.get(key, "–")) for key in ("rows", "parsed", "skipped")),
+            *(str(n[key]) for key in ("rows", "parsed", "skipped")),
         )
     console.print(table)
-    sources = Table(title="by source", title_justify="left")
-    sources.add_column("source")
-    used = [c for c in COLUMNS if report["metrics"][c] is not None]
-    for column in used:
-        sources.add_column(column, justify="right")
-    for source, columns in report["by_source"].items():
-        sources.add_row(source, *(number(columns[c]) for c in used))
-    console.print(sources)
-    missing = {task: n["rows"] - n["answered"] for task, n in report["n"].items() if n["rows"] > n["answered"]}
-    for task, count in missing.items():
-        console.print(f"{task}: {count} rows have no answer and count as wrong", highlight=False)
-    if any(report["n"].get(task) for task in ("video_summary", "region_caption", "dense_captioning")):
+    if len(report["by_source"]) > 1:
+        sources = Table(title="by source", title_justify="left")
+        sources.add_column("column")
+        for source in report["by_source"]:
+            sources.add_column(source, justify="right", overflow="fold")
+        for column in COLUMNS:
+            if report["metrics"][column] is not None:
+                sources.add_row(column, *(number(columns[column]) for columns in report["by_source"].values()))
+        console.print(sources)
+    missing = {column: n["rows"] - n["answered"] for column, n in report["n"].items() if n["rows"] > n["answered"]}
+    for column, count in missing.items():
+        console.print(f"{column}: {count} rows have no answer and count as wrong", highlight=False)
+    if any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items()):
         console.print("The *_llm columns need a judge; their rows are skipped, not scored 0.", highlight=False)
 
 
@@ -303,13 +305,12 @@ def _clear_run(folder: Path) -> None:
 
 
 def main() -> None:
-    """Entry point: InputError and a full disk become one line."""
+    """Entry point: bad input, a full disk or a missing permission become one line."""
+    if not sys.stderr.isatty():
+        os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # a log needs no bars; read when datasets is imported
     try:
         app()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

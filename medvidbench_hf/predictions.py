@@ -53,21 +53,22 @@ def read_predictions(path: str | Path) -> dict[int, Prediction]:
     if path.is_dir():
         path = path / FILE_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `medvidbench run` writes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
     found: dict[int, Prediction] = {}
-    lines = text.split("\n")
     for n, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            prediction = _prediction(line)
-        except InputError as error:
-            if n == len(lines) and _is_torn(line):
+            record = json.loads(line.decode("utf-8-sig" if n == 1 else "utf-8"), parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            if n == len(lines) > 1:  # without a line end: a kill tore it
                 break
+            raise InputError(f"{path} line {n} is not JSON ({error})") from None
+        try:
+            prediction = _prediction(record)
+        except InputError as error:
             raise InputError(f"{path} line {n} {error}") from None
         before = found.get(prediction.index)
         if before is not None and before.finish_reason != "error":
@@ -110,16 +111,7 @@ def cut_torn_line(path: Path) -> None:
         file.truncate(content.rfind(b"\n") + 1)
 
 
-def _is_torn(line: str) -> bool:
-    """Whether the text is the beginning of a JSON object and nothing more."""
-    return not line.rstrip().endswith("}")
-
-
-def _prediction(line: str) -> Prediction:
-    try:
-        record: Any = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is not JSON ({error})") from None
+def _prediction(record: Any) -> Prediction:
     if not isinstance(record, dict):
         raise InputError(f"is a JSON {type(record).__name__}, expected an object")
     known = {"index", "prediction", "finish_reason", "tokens"}

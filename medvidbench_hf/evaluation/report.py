@@ -48,7 +48,7 @@ def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any
     css = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     model = report["model"] or "predictions"
     sections = [_columns_table(report), _sources_table(report)]
-    for task in report["n"]:
+    for task in report["by_task"]:
         sections.append(_task_section(task, report, samples, predictions))
     simulated = all(source.startswith("Simulated") for source in report["by_source"])
     warning = " The data is simulated: no number here says anything about medical ability." if simulated else ""
@@ -82,19 +82,19 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | Non
 def _columns_table(report: Report) -> str:
     baseline = (report["baseline"] or {}).get("metrics") or {}
     rows = []
-    for column, (task, _) in COLUMNS.items():
-        interval, n = report["ci"][column], report["n"].get(task, {})
+    for column in COLUMNS:
+        interval, n = report["ci"][column], report["n"][column]
         rows.append(
             (
                 column,
                 number(report["metrics"][column]),
                 "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
                 number(baseline.get(column)),
-                *(str(n.get(key, "–")) for key in ("rows", "answered", "parsed", "skipped", "truncated")),
+                *(str(n[key]) for key in ("rows", "answered", "parsed", "skipped", "truncated")),
             )
         )
     head = ("column", "score", "95 % interval", "prior", "n", "answered", "parsed", "skipped", "truncated")
-    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}<p class=soft>*_llm columns need a judge; without one they are empty and their rows count as skipped, except empty answers.</p>"
+    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}<p class=soft>*_llm columns need a judge; without one they are empty and their rows count as skipped.</p>"
 
 
 def _sources_table(report: Report) -> str:
@@ -108,9 +108,8 @@ def _task_section(task: str, report: Report, samples: dict[int, Sample], predict
     single = [(name, number(value)) for name, value in measures.items() if isinstance(value, float)]
     tables = _table([name for name, _ in single], [[value for _, value in single]]) if single else ""
     if "per_class" in measures:
-        tables += _table(
-            ("true label", "accuracy"), [(label, number(value)) for label, value in measures["per_class"].items()]
-        )
+        labels = [(label, number(value)) for label, value in measures["per_class"].items()]
+        tables += f"<details><summary>By true label</summary>{_table(('label', 'accuracy'), labels)}</details>"
     cases = "".join(
         _case(row, samples[row["index"]], predictions.get(row["index"])) for row in worst(report["per_sample"], task)
     )
@@ -160,7 +159,7 @@ def _frames(sample: Sample, said: Truth | None) -> str:
     for time_s, frame in zip(times, frames, strict=True):
         width_px = max(1, round(FRAME_HEIGHT_PX * frame.shape[1] / frame.shape[0]))
         picture = np.asarray(Image.fromarray(frame).resize((width_px, FRAME_HEIGHT_PX), Image.Resampling.BICUBIC))
-        picture = draw_boxes(picture, _boxes_at(sample, said, time_s), sample.canvas, width_px=3)
+        picture = draw_boxes(picture, _boxes_at(sample, said, time_s), sample.canvas, width_px=4)
         figures.append(
             f'<figure><img alt="" src="{_data_uri(picture)}"><figcaption>{time_s:.1f} s</figcaption></figure>'
         )

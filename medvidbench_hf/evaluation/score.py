@@ -5,7 +5,7 @@ The report:
     protocol    "strict"
     metrics     the ten columns; null where no row of the task was answered, or no judge was asked
     ci          95 % intervals of the columns, by bootstrap over videos (questions of one video are not independent)
-    n           per task: rows, answered, parsed, skipped (no truth or not judged), truncated
+    n           per column: rows, answered, parsed, skipped (no truth, or not judged), truncated
     by_source   columns within each source          by_task   every measure of each task, and what stands beside it
     baseline    the ten columns of `prior`, fitted on the train split and scored on the same rows
     per_sample  one entry a row
@@ -145,16 +145,15 @@ def _intervals(rows: list[dict[str, Any]]) -> dict[str, list[float] | None]:
 
 def _counts(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     counts = {}
-    for task in tasks.TASKS:
-        part = [row for row in rows if row["task"] == task]
-        if part:
-            counts[task] = {
-                "rows": len(part),
-                "answered": sum(row["finish_reason"] is not None for row in part),
-                "parsed": sum(row["parsed"] for row in part),
-                "skipped": sum(row["score"] is None for row in part),
-                "truncated": sum(row["finish_reason"] == "length" for row in part),
-            }
+    for column, (task, part) in COLUMNS.items():
+        asked = [row for row in rows if row["task"] == task]
+        counts[column] = {
+            "rows": len(asked),
+            "answered": sum(row["finish_reason"] is not None for row in asked),
+            "parsed": sum(row["parsed"] for row in asked),
+            "skipped": sum(part not in row["parts"] for row in asked),
+            "truncated": sum(row["finish_reason"] == "length" for row in asked),
+        }
     return counts
 
 
@@ -184,6 +183,6 @@ def _baseline(data: str | Path, samples: list[Sample], report: Report) -> dict[s
         prior = Prior.fit(read_samples(data, "train"))
     except InputError:
         return None
-    asked = [sample for sample in samples if sample.task in report["n"]]
+    asked = [sample for sample in samples if sample.task in report["by_task"]]
     answers = {p.index: p for p in prior.answers(sample.public() for sample in asked)}
     return _columns([_score_row(sample, answers[sample.index]) for sample in asked])

@@ -70,7 +70,6 @@ def read(root: str | Path | None) -> Reading:
     found = _files(Path(root))
     procedures, actions = _names(found["xlsx"])
     records = _json(found["json"])
-    splits = _splits(found, records)
     videos_folder = next(
         (folder for name in VIDEO_FOLDERS if (folder := found["root"] / "dataset" / name).is_dir()), None
     )
@@ -78,6 +77,7 @@ def read(root: str | Path | None) -> Reading:
     parsed = {}
     for video_id, record in records.items():
         parsed[video_id] = _video(found["json"], video_id, record, procedures, actions)
+    splits = _splits(found, records)
     names: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for _, procedure, segments, _, _ in parsed.values():
         for segment in segments:
@@ -371,9 +371,8 @@ def _splits(found: dict[str, Path], records: dict[str, Any]) -> dict[str, str]:
                     raise InputError(f"{path} row {n}: video {video_id!r} is in the {splits[video_id]} split already")
                 if video_id not in records:
                     raise InputError(f"{path} row {n}: video {video_id!r} is not in {found['json'].name}")
-                record = records[video_id]
-                if isinstance(record, dict) and record.get("operationID") != procedure:
-                    said = f"{found['json'].name} says {record.get('operationID')}"
+                if records[video_id]["operationID"] != procedure:
+                    said = f"{found['json'].name} says {records[video_id]['operationID']}"
                     raise InputError(f"{path} row {n}: video {video_id!r} has procedure {procedure}, but {said}")
                 splits[video_id] = split
     return splits

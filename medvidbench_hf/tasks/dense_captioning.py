@@ -100,17 +100,13 @@ def _text_segments(text: str, issues: list[str]) -> list[Segment]:
             elif lead:
                 issues.append("bullets or numbers removed")
     segments = []
-    ends = [header[2] for header in headers[1:]] + [len(text)]
-    for (start, end, _, begin), stop in zip(headers, ends, strict=True):
-        raw = text[begin : max(begin, stop)]
-        caption = raw.strip()
-        if stop < len(text):
-            caption = (
-                _TRAILING_BULLET.sub("", " " + raw[-16:]).strip()
-                if len(raw) <= 16
-                else (raw[:-16] + _TRAILING_BULLET.sub("", raw[-16:])).strip()
-            )
-        segments.append(Segment(start, end, caption.strip("*` ")))
+    for k, (start, end, _, begin) in enumerate(headers):
+        last = k + 1 == len(headers)
+        caption = text[begin : len(text) if last else max(begin, headers[k + 1][2])].strip()
+        if not last:
+            head, tail = caption[:-16], caption[-16:]  # the next event's bullet is at the very end
+            caption = head + _TRAILING_BULLET.sub("", tail)
+        segments.append(Segment(start, end, caption.strip("*` \n")))
     return segments
 
 

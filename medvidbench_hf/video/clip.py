@@ -47,8 +47,6 @@ def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: 
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    # Only expressions can give each frame its own time; N is the frame's number and the time base is 1 / 1000.
-    times = "+".join(f"eq(N,{k})*{tick}" for k, tick in enumerate(ticks(times_s)))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -68,7 +66,7 @@ def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: 
         ),
         *(
             "-vf",
-            f"setpts='{times}'",
+            f"setpts='{_pick(ticks(times_s))}'",
             "-fps_mode",
             "passthrough",
             "-enc_time_base",
@@ -87,6 +85,18 @@ def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: 
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _pick(values: list[int], first: int = 0) -> str:
+    """An ffmpeg expression for values[N - first], N being the frame's number.
+
+    Only an expression can give each frame a time of its own. Halving keeps it shallow: ffmpeg refuses deep ones, such
+    as a sum over 100 frames.
+    """
+    if len(values) == 1:
+        return str(values[0])
+    half = len(values) // 2
+    return f"if(lt(N,{first + half}),{_pick(values[:half], first)},{_pick(values[half:], first + half)})"
 
 
 def frames_at(clip: str | Path, times_s: Sequence[float]) -> np.ndarray:
