@@ -16,7 +16,7 @@ from rich.progress import track
 import medvidbench_hf
 from medvidbench_hf.builder import read_build, read_samples
 from medvidbench_hf.models import Model
-from medvidbench_hf.predictions import FILE_NAME, PredictionLog, read_predictions
+from medvidbench_hf.predictions import FILE_NAME, PredictionLog, cut_torn_line, read_predictions
 from medvidbench_hf.sample import InputError
 
 
@@ -116,6 +116,7 @@ def _answered(out: Path, config: dict[str, Any], config_hash: str, resume: bool)
         differing = [name for name, value in config.items() if before.get(name) != value]
         changes = "; ".join(f"{name} was {before.get(name)!r}, now {config[name]!r}" for name in differing)
         raise InputError(f"{out} holds another run ({changes}): choose another folder")
-    if not (out / FILE_NAME).exists() or not (out / FILE_NAME).read_text(encoding="utf-8").count("\n"):
+    cut_torn_line(out / FILE_NAME)  # before reading: its answer would count as given and then be cut
+    if not (out / FILE_NAME).exists() or not (out / FILE_NAME).stat().st_size:
         return set()
     return {index for index, p in read_predictions(out).items() if p.finish_reason != "error"}
