@@ -10,7 +10,7 @@ script is this module, run from Python, and what goes to the Hub is what it writ
     OUT/data/<task>/<split>-00000.parquet  rows; the `video` column holds the clip's absolute path
     OUT/clips/<source>/<video_id>/...      one file a clip, however many rows ask about it
 
-All of it is made in OUT.building/.unfinished and renamed at the end, so OUT is complete or absent. A build that was killed goes
+All of it is made in OUT.building/.unfinished and renamed at the end: OUT is complete or absent. A killed build goes
 on with the clips it has. Memory does not grow with the number of rows.
 """
 

@@ -31,7 +31,7 @@ class Prediction:
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.index, int) or isinstance(self.index, bool) or self.index < 0:
+        if not isinstance(self.index, int) or isinstance(self.index, bool) or not 0 <= self.index < 2**63:
             raise InputError(f"field index: {self.index!r}, expected a row's index")
         if not isinstance(self.prediction, str):
             raise InputError(f"field prediction: {type(self.prediction).__name__}, expected text")
@@ -39,7 +39,7 @@ class Prediction:
             raise InputError(
                 f"field finish_reason: {self.finish_reason!r}, expected one of {', '.join(FINISH_REASONS)}"
             )
-        if self.tokens is not None and (not isinstance(self.tokens, int) or self.tokens < 0):
+        if self.tokens is not None and (type(self.tokens) is not int or self.tokens < 0):
             raise InputError(f"field tokens: {self.tokens!r}, expected a count")
 
 
@@ -56,6 +56,8 @@ def read_predictions(path: str | Path) -> dict[int, Prediction]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `medvidbench run` writes it") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     found: dict[int, Prediction] = {}
     for n, line in enumerate(lines, start=1):
         if not line.strip():
@@ -88,7 +90,7 @@ class PredictionLog:
         self._file = self.path.open("a", encoding="utf-8")
 
     def write(self, prediction: Prediction) -> None:
-        self._file.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(asdict(prediction)) + "\n")
         self._file.flush()
 
     def __enter__(self) -> Self:
@@ -120,7 +122,9 @@ def _prediction(record: Any) -> Prediction:
             raise InputError(f"field {field}: missing")
     unknown = sorted(record.keys() - known)
     if unknown:
-        raise InputError(f"field {unknown[0]}: not known; a prediction has {', '.join(sorted(known))} and nothing else")
+        raise InputError(
+            f"field {unknown[0]!a}: not known; a prediction has {', '.join(sorted(known))} and nothing else"
+        )
     return Prediction(**record)
 
 

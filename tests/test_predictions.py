@@ -69,7 +69,7 @@ def test_an_answer_after_an_error_counts_and_any_other_second_answer_is_refused(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"index": 1, "prediction": "x", "truth": "y"}', "field truth: not known"),
+        ('{"index": 1, "prediction": "x", "truth": "y"}', "field 'truth': not known"),
         ('{"index": 1}', "field prediction: missing"),
         ('{"prediction": "x"}', "field index: missing"),
         ('{"index": "1", "prediction": "x"}', "field index"),

@@ -117,6 +117,6 @@ def _answered(out: Path, config: dict[str, Any], config_hash: str, resume: bool)
         changes = "; ".join(f"{name} was {before.get(name)!r}, now {config[name]!r}" for name in differing)
         raise InputError(f"{out} holds another run ({changes}): choose another folder")
     cut_torn_line(out / FILE_NAME)  # before reading: its answer would count as given and then be cut
-    if not (out / FILE_NAME).exists() or not (out / FILE_NAME).stat().st_size:
+    if not (out / FILE_NAME).exists() or not (out / FILE_NAME).read_bytes().strip():
         return set()
     return {index for index, p in read_predictions(out).items() if p.finish_reason != "error"}

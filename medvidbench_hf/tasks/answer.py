@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -54,36 +53,44 @@ class Score:
 # One character for one, so that a position in the plain text is the same position in the original.
 _PLAIN = str.maketrans(
     {
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d", "-"),
-        **dict.fromkeys("\u00a0\u202f\u2009\t\r", " "),
-        **dict.fromkeys("*`", " "),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d~\u2192\u27f6", "-"),
+        **dict.fromkeys("\u00a0\u202f\u2009\t\r*`", " "),
     }
 )
-_MARKER = re.compile(r"(?:final\s{1,3})?answer(?:\s{1,3}is)?\s{0,3}[:=]", re.IGNORECASE)
+_THINK_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_THINK_START = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+_FENCE = re.compile(r"```[^\n`]{0,40}\n")
+_MARKER = re.compile(
+    r"(?:final\s{1,3})?answer(?:\s{1,3}is)?\s{0,3}[:=]|(?:final\s{1,3})?answer\s{1,3}is\b|final\s{1,3}answer\s{0,3}[-\n]",
+    re.IGNORECASE,
+)
+_MARKERS_TRIED = 8
+_JSON_START = re.compile(r"\[\s{0,8}[\[{]|\{\s{0,8}\"")
 
 
 def final_answer(text: str) -> tuple[str, list[str]]:
-    """The part of a reply that answers: reasoning, answer tags and code fences taken away."""
+    """The part of a reply that answers: reasoning, answer tags and an outer code fence taken away."""
     issues = []
     if len(text) > MAX_CHARS:
         text = text[:MAX_CHARS]
         issues.append(f"cut at {MAX_CHARS} characters")
-    end = text.rfind("</think>")
-    if end >= 0:
-        text = text[end + len("</think>") :]
+    end = max((match.end() for match in _THINK_END.finditer(text)), default=None)
+    start = _THINK_START.search(text)
+    if end is not None:
+        text = text[end:]
         issues.append("reasoning removed")
-    elif "<think>" in text:
-        text = text[: text.find("<think>")]
+    elif start:
+        text = text[: start.start()]
         issues.append("reasoning without an end removed")
-    start = text.rfind("<answer>")
-    if start >= 0:
-        text = text[start + len("<answer>") :].split("</answer>", 1)[0]
+    close = text.rfind("</answer>")
+    opening = text.rfind("<answer>", 0, close) if close >= 0 else -1
+    if opening >= 0:
+        text = text[opening + len("<answer>") : close]
         issues.append("answer tags removed")
     stripped = text.strip()
-    if stripped.startswith("```"):
-        inside = stripped.strip("`")
-        first, newline, rest = inside.partition("\n")
-        text = rest if newline and first.strip().isalnum() else inside
+    fence = _FENCE.match(stripped)
+    if fence and stripped.endswith("```") and len(stripped) > fence.end() + 2:
+        text = stripped[fence.end() : -3]
         issues.append("code fence removed")
     return text, issues
 
@@ -96,39 +103,49 @@ def plain(text: str, issues: list[str]) -> str:
     return result
 
 
-def after_marker(text: str, issues: list[str]) -> str:
-    """What follows the last "Answer:", where there is one and something follows."""
-    last = max(_MARKER.finditer(text), key=re.Match.end, default=None)
-    if last is None or not text[last.end() :].strip():
-        return text
-    if text[: last.start()].strip():
-        issues.append("text before the answer removed")
-    return text[last.end() :]
+def answer_parts(text: str) -> list[str]:
+    """What follows each "Answer:", the last one first, then the whole text: the first that can be read counts."""
+    ends = [match.end() for match in _MARKER.finditer(text)][-_MARKERS_TRIED:]
+    return [part for end in reversed(ends) if (part := text[end:]).strip()] + [text]
 
 
 def read_json(text: str) -> Any:
-    """The JSON value that is the text, or None. Numbers keep their spelling's value; NaN is not JSON."""
-    text = text.strip()
-    if not text or text[0] not in "[{":
-        return None
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
+    """The JSON value that the text is, or that stands in its last code fence or amid its prose; None without one."""
+    tried = [text]
+    fences = text.split("```")
+    if len(fences) >= 3:
+        tried.append(fences[-2].partition("\n")[2])
+    start = _JSON_START.search(text)
+    if start:
+        tried.append(text[start.start() :])
+    for part in tried:
+        part = part.strip()
+        if part[:1] in ("[", "{"):
+            try:
+                return _DECODER.raw_decode(part)[0] if part is not tried[0].strip() else _DECODER.decode(part)
+            except (ValueError, RecursionError):
+                continue
+    return None
 
 
 def _refuse(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_NOT_ANSWERS = frozenset(
+    {"reasoning", "explanation", "comment", "thought", "rationale", "resolution", "video_size", "size"}
+)
+
+
 def walk(value: Any) -> Iterator[Any]:
-    """Every dict and list inside a JSON value, parents first, in reading order."""
+    """Every dict and list inside a JSON value, parents first, in reading order; explanations and sizes left out."""
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
             yield item
-            stack.extend(reversed(list(item.values())))
+            stack.extend(reversed([entry for key, entry in item.items() if str(key).lower() not in _NOT_ANSWERS]))
         elif isinstance(item, list):
             yield item
             stack.extend(reversed(item))
@@ -143,19 +160,26 @@ def number(value: float) -> str:
 
 # Possessive and bounded quantifiers, and a look-behind that starts a number only at its first digit, keep every
 # search linear. A clock is mm:ss or h:mm:ss.
-CLOCK = r"\d{1,3}:\d{2}(?::\d{2})?(?:\.\d++)?"
+CLOCK = r"\d{1,3}:[0-5]\d(?::[0-5]\d)?(?:\.\d++)?"
 NUMBER = r"(?:\d++(?:\.\d++)?+|\.\d++)"
-TIME = rf"(?<!\d:)(?<![\w.])(?:{CLOCK}|{NUMBER})(?!:?\d)"
+TIME = rf"(?<!\d[:,])(?<![\w.])(?:{CLOCK}|{NUMBER})(?![:,]?\d|e[+-]?\d)"
 UNIT = r"\s{0,3}(?:seconds?|secs?|s)\b"
+_ABOUT = r"(?:(?:about|around|approximately|roughly|second|t\s?=)\s{0,3})?"
+_TO = r"(?:-{1,3}>?|(?:up\s)?to\b|until\b|till\b|through\b|and\b)"
+_START = r"\b(?:start|begin)(?:s|ning|ting|ing)?(?:[ _]?(?:time|at|s|seconds))?(?:\s?\(s\))?"
+_END = r"(?:and\s)?(?:it\s)?(?:end|finish|stop)(?:s|es|ing|ping)?(?:[ _]?(?:time|at|s|seconds))?(?:\s?\(s\))?"
 RANGE = re.compile(
-    rf"(?P<a>{TIME})(?P<unit_a>{UNIT})?\s{{0,3}}(?:-|to\b|until\b|till\b|through\b|and\b)\s{{0,3}}(?P<b>{TIME})(?P<unit_b>{UNIT})?"
+    rf"(?P<a>{TIME})(?P<unit_a>{UNIT})?\s{{0,3}}{_TO}\s{{0,3}}{_ABOUT}(?P<b>{TIME})(?P<unit_b>{UNIT})?"
     rf"|[\[(]\s{{0,3}}(?P<c>{TIME})(?:{UNIT})?\s{{0,3}},\s{{0,3}}(?P<d>{TIME})(?:{UNIT})?\s{{0,3}}[\])](?P<unit_d>{UNIT})?"
-    rf"|\bstart(?:[ _]time)?\W{{1,5}}(?P<e>{TIME})(?:{UNIT})?\W{{1,5}}end(?:[ _]time)?\W{{1,5}}(?P<f>{TIME})"
-    rf"(?P<unit_f>{UNIT})?",
+    rf"|{_START}\W{{1,5}}(?P<e>{TIME})(?:{UNIT})?\W{{1,5}}{_END}\W{{1,5}}(?P<f>{TIME})(?P<unit_f>{UNIT})?",
     re.IGNORECASE,
 )
-_START_KEYS = ("start", "start_s", "start_time", "begin", "from")
-_END_KEYS = ("end", "end_s", "end_time", "stop", "to")
+_NOT_SECONDS = re.compile(
+    r"\s?(?:%|(?:min|minutes?|hours?|hrs?|ms|milliseconds?|times|frames?|mm|cm|ml|mg)\b)", re.IGNORECASE
+)
+LONGEST_S = 1e6  # no clip lasts eleven days
+_START_KEYS = ("start", "begin", "from")
+_END_KEYS = ("end", "stop", "finish", "to")
 
 
 class FoundRange(NamedTuple):
@@ -183,8 +207,7 @@ def find_ranges(text: str, issues: list[str]) -> list[FoundRange]:
         group = match.groupdict()
         first, last = next((group[x], group[y]) for x, y in ("ab", "cd", "ef") if group[x])
         start, end = time_s(first), time_s(last)
-        if not (isfinite(start) and isfinite(end)):
-            issues.append(f"time out of range dropped: {match[0][:40]}")
+        if max(start, end) > LONGEST_S or _NOT_SECONDS.match(text, match.end()):
             continue
         if end < start:
             start, end = end, start
@@ -209,13 +232,13 @@ def json_seconds(value: Any) -> float | None:
         seconds = float(value)
     except OverflowError:
         return None
-    return seconds if isfinite(seconds) else None
+    return seconds if 0 <= seconds <= LONGEST_S else None
 
 
 def json_span(item: Any) -> Span | None:
     """The span that a JSON object or a pair of numbers holds, or None."""
     if isinstance(item, dict):
-        keys = {str(key).strip().lower().replace(" ", "_"): value for key, value in item.items()}
+        keys = {_json_key(key): value for key, value in item.items()}
         start = next((keys[key] for key in _START_KEYS if key in keys), None)
         end = next((keys[key] for key in _END_KEYS if key in keys), None)
     elif isinstance(item, list) and len(item) == 2:
@@ -226,6 +249,12 @@ def json_span(item: Any) -> Span | None:
     if first is None or last is None:
         return None
     return Span(min(first, last), max(first, last))
+
+
+def _json_key(key: object) -> str:
+    """ "start_time", "startSeconds" and "Start (s)" are all "start"."""
+    bare = re.sub(r"[\W_]", "", str(key)[:40].lower())
+    return re.sub(r"(?:time|seconds|second|secs|sec|(?<=d|t|n)s)$", "", bare)
 
 
 def unique(issues: list[str]) -> tuple[str, ...]:

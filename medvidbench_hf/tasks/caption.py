@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from medvidbench_hf.sample import Text
-from medvidbench_hf.tasks.answer import CaptionPair, Parsed, Score, final_answer, unique
+from medvidbench_hf.tasks.answer import CaptionPair, Parsed, Score, final_answer, fold, unique
 
 
 def parse_caption(text: str) -> Parsed[Text]:
     """The text itself, without reasoning, answer tags, code fences and outer space."""
     text, issues = final_answer(text)
     text = text.strip()
-    if not text:
+    if not fold(text):
         return Parsed(None, unique([*issues, "empty answer"]))
     return Parsed(Text(text), unique(issues))
 

@@ -15,12 +15,13 @@ in dense_captioning.txt; the answer format is the release's.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from medvidbench_hf.sample import Segment, Segments
 from medvidbench_hf.tasks.answer import (
     RANGE,
     CaptionPair,
+    FoundRange,
     Parsed,
     Score,
     final_answer,
@@ -37,15 +38,16 @@ from medvidbench_hf.tasks.matching import f1, most_pairs, tiou, widen
 THRESHOLDS = (0.3, 0.5, 0.7)
 _CAPTION_KEYS = ("caption", "description", "event", "text", "action", "label")
 _SPAN_KEYS = ("timestamp", "timestamps", "segment", "time", "interval", "span")
-# What may stand between the line's start and its range: a bullet, a number, "Event 3:", an opening bracket.
-_BULLET = re.compile(
-    r"(?:\s|[-#>|•\[(]|\d{1,3}[.)](?=\s)|(?:event|segment|time(?: range| interval)?)\s?\d{0,3}\s?[:.)-]?){0,12}",
+# What may stand between the line's start and its range: a bullet, a number, "Event 3:", "From", an opening bracket.
+_LEAD = re.compile(
+    r"(?:\s|[-#>|•\[(]|\d{1,3}[.)](?=\s)|(?:event|segment|time(?:stamp| range| interval)?)\s?\d{0,3}\s?[:.)-]?"
+    r"|(?:from|between|during|at)\s){0,12}",
     re.IGNORECASE,
 )
-_TRAILING_BULLET = re.compile(r"[\s;|]{1,8}(?:[-#>|•\[(]|\d{1,3}[.)]|\s){0,8}$")
-_AFTER_RANGE = re.compile(
-    r"\s{0,3}[\])]?\s{0,3}(?P<separator>[:|,-])?\s{0,3}(?:(?:description|caption)\s{0,3}:)?\s{0,3}", re.IGNORECASE
-)
+# What stands before a range that opens the next event of a list on one line, with the end of the event before it.
+_NEXT_ON_LINE = re.compile(r"(?:^|[.;|,\])]\s{0,3}|\s)(?:[-•\[(]|\d{1,3}[.)])?\s{0,2}$")
+_AFTER_RANGE = re.compile(r"\s{0,3}[\])]?\s{0,3}(?P<separator>[:|,-])?\s{0,3}", re.IGNORECASE)
+_DESCRIPTION = re.compile(r"(?:description|caption)\s{0,3}:\s{0,3}", re.IGNORECASE)
 
 
 def render(truth: Segments) -> str:
@@ -85,29 +87,45 @@ def score(parsed: Parsed[Segments], truth: Segments, frame_interval_s: float = 0
 
 
 def _text_segments(text: str, issues: list[str]) -> list[Segment]:
+    """Events whose ranges open a line; where there is one line only, also those that follow on it."""
     readable = plain(text, issues)
-    headers = []  # (start_s, end_s, header's first character, caption's first character)
+    one_line = "\n" not in text.strip()
+    headers: list[_Header] = []
     for found in find_ranges(readable, issues):
-        line = readable.rfind("\n", max(0, found.at - 80), found.at) + 1 if found.at else 0
-        lead = readable[line : found.at] if found.at - line <= 80 else None
-        opens_line = lead is not None and _BULLET.fullmatch(lead) is not None
+        line = max(readable.rfind("\n", 0, found.at) + 1, found.at - 80)
+        lead = readable[line : found.at]
         after = _AFTER_RANGE.match(readable, found.until)
         assert after is not None  # every part of it is optional
-        if opens_line or (found.certain and after["separator"] == ":"):
-            headers.append((found.start_s, found.end_s, line if opens_line else found.at, after.end()))
-            if not opens_line:
-                issues.append("several events on one line")
-            elif lead:
-                issues.append("bullets or numbers removed")
+        said = found.certain or after["separator"] == ":"
+        if _LEAD.fullmatch(lead) and readable[line - 1 : line] in ("", "\n"):
+            headers.append(_Header(found, line, after, said))
+        elif one_line and said and (boundary := _NEXT_ON_LINE.search(lead)) and boundary[0].strip():
+            headers.append(_Header(found, line + boundary.start() + 1, after, said))
+            issues.append("several events on one line")
+    if any(header.said for header in headers):
+        headers = [header for header in headers if header.said]  # "2-3 towels are used" is no event beside these
+    if any(readable[header.begins : header.range.at].strip() for header in headers):
+        issues.append("bullets or numbers removed")
     segments = []
-    for k, (start, end, _, begin) in enumerate(headers):
-        last = k + 1 == len(headers)
-        caption = text[begin : len(text) if last else max(begin, headers[k + 1][2])].strip()
-        if not last:
-            head, tail = caption[:-16], caption[-16:]  # the next event's bullet is at the very end
-            caption = head + _TRAILING_BULLET.sub("", tail)
-        segments.append(Segment(start, end, caption.strip("*` \n")))
+    for k, header in enumerate(headers):
+        stop = headers[k + 1].begins if k + 1 < len(headers) else len(text)
+        begin = header.after.end()
+        if header.after["separator"] != ":" and (description := _DESCRIPTION.match(readable, begin)):
+            begin = description.end()
+        caption = text[begin : max(begin, stop)].strip()
+        if one_line and k + 1 < len(headers):
+            caption = caption.rstrip(";|,")
+        segments.append(Segment(header.range.start_s, header.range.end_s, caption.strip("*` \n")))
     return segments
+
+
+class _Header(NamedTuple):
+    """A time range that opens an event: where the event begins, what follows the range, whether it is surely one."""
+
+    range: FoundRange
+    begins: int
+    after: re.Match[str]
+    said: bool
 
 
 def _json_segments(value: Any) -> list[Segment]:

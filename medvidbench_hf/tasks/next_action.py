@@ -16,13 +16,14 @@ import re
 from collections.abc import Iterable
 
 from medvidbench_hf.sample import Label
-from medvidbench_hf.tasks.answer import Parsed, Score, after_marker, final_answer, fold, plain, read_json, unique
+from medvidbench_hf.tasks.answer import Parsed, Score, answer_parts, final_answer, fold, plain, read_json, unique
 
 _LEAD = re.compile(
-    r"\s{0,3}(?:the\s{1,3})?next\s{1,3}(?:action|step|phase)(?:\s{1,3}(?:is|will\s{1,3}be))?\s{0,3}:?\s{1,3}",
+    r"[^\n:]{0,80}?\bnext\s{1,3}(?:action|step|phase)?\s{0,3}(?::|\b(?:is|will\sbe)\b:?)\s{0,3}(?:(?:most\s)?likely\s|to\sbe\s)?",
     re.IGNORECASE,
 )
-_KEYS = ("label", "next_action", "action", "answer", "next")
+_BULLET = re.compile(r"(?:[-#•]+|\(?(?:\d{1,2}|[A-Za-z])[.)])\s{1,3}")
+_KEYS = ("label", "next_action", "next_step", "next_phase", "action", "answer", "prediction", "next")
 
 
 def render(truth: Label) -> str:
@@ -30,27 +31,35 @@ def render(truth: Label) -> str:
 
 
 def parse(text: str) -> Parsed[Label]:
-    """Read a bare label, or one behind "Answer:", quotes, "The next action is" or a JSON key."""
+    """Read a bare label, or one behind "Answer:", a lead-in, a bullet or a JSON key; only its first line counts."""
     text, issues = final_answer(text)
     value = read_json(text)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):
-        value = next((value[key] for key in _KEYS if key in value), None)
+        keys = {str(key).strip().lower().replace(" ", "_"): entry for key, entry in value.items()}
+        value = next((keys[key] for key in _KEYS if key in keys), None)
     if isinstance(value, str):
         text = value
         issues.append("JSON read")
-    text = after_marker(text, issues).strip()
-    lead = _LEAD.match(plain(text, []))
-    if lead:
-        text = text[lead.end() :]
-        issues.append("lead-in removed")
-    bare = text.strip(" \n\t\"'*`")
-    if bare != text:
-        issues.append("quotes or markdown removed")
-    if not fold(bare):
+    part = answer_parts(text)[0]
+    line = next((line for line in part.splitlines() if fold(line)), "").strip()
+    if line != text.strip():
+        issues.append("only the line of the answer read")
+    read = plain(line, []).strip()
+    for lead in (_BULLET, _LEAD):
+        match = lead.match(read)
+        if match:
+            read = read[match.end() :].strip()
+            issues.append("lead-in removed")
+    if len(read) > 1 and read[0] == read[-1] and read[0] in "\"'":
+        read = read[1:-1]
+        issues.append("quotes removed")
+    if read != line and not issues:
+        issues.append("dashes, spaces or markdown made plain")
+    if not fold(read):
         return Parsed(None, unique([*issues, "empty answer"]))
-    return Parsed(Label(bare), unique(issues))
+    return Parsed(Label(read), unique(issues))
 
 
 def score(parsed: Parsed[Label], truth: Label) -> Score:

@@ -18,6 +18,7 @@ from typing import Any
 
 from medvidbench_hf.sample import Box, Boxes, Canvas, TimedBox
 from medvidbench_hf.tasks.answer import (
+    LONGEST_S,
     NUMBER,
     TIME,
     UNIT,
@@ -33,13 +34,15 @@ from medvidbench_hf.tasks.answer import (
     walk,
 )
 
-_VALUE = rf"\s{{0,3}}(-?{NUMBER}(?:e[+-]?\d{{1,3}})?|nan|-?inf(?:inity)?)\s{{0,3}}"
+_VALUE = rf"(-?{NUMBER}(?:e[+-]?\d{{1,3}})?|nan|-?inf(?:inity)?)"
+_COMMA = r"[\s,()\[\]]{1,6}"
 _ENTRY = re.compile(
-    rf"(?P<time>{TIME})(?P<unit>{UNIT})?['\"]?\s{{0,3}}[:=]?\s{{0,3}}[\[(]{_VALUE},{_VALUE},{_VALUE},{_VALUE}[\])]",
+    rf"(?P<time>{TIME})(?P<unit>{UNIT})?['\"\])]{{0,2}}(?P<between>[^\d\[\]()\n]{{0,40}})"
+    rf"[\[(]{{1,2}}\s{{0,3}}{_VALUE}{_COMMA}{_VALUE}{_COMMA}{_VALUE}{_COMMA}{_VALUE}\s{{0,3}}[\])]{{1,2}}",
     re.IGNORECASE,
 )
-_BOX_KEYS = ("box", "bbox", "bbox_2d", "box_2d", "bounding_box")
-_TIME_KEYS = ("time", "time_s", "timestamp", "t", "second", "seconds")
+_BOX_KEYS = ("box", "bbox", "bbox_2d", "box_2d", "bounding_box", "coordinates")
+_TIME_KEYS = ("time", "time_s", "time_seconds", "timestamp", "t", "second", "seconds")
 
 
 def render(truth: Boxes) -> str:
@@ -68,11 +71,13 @@ def parse(text: str) -> Parsed[Boxes]:
             issues.append("JSON read")
     if not found:
         for match in _ENTRY.finditer(text):
+            if match["unit"] is None and not set(":.|") & set(match["time"] + match["between"]):
+                continue  # "the 2 [...]": nothing says that the number is a time
             if match["unit"] is None:
                 issues.append("no unit: taken as seconds")
             time = time_s(match["time"])
-            if isfinite(time):
-                add(time, list(match.groups()[2:]))
+            if time <= LONGEST_S:
+                add(time, list(match.groups()[3:]))
     boxes = tuple(TimedBox(time, box) for time, box in found.items() if box is not None)
     if not boxes:
         return Parsed(None, unique([*issues, "no timed box found"]))
@@ -131,6 +136,8 @@ def _json_boxes(value: Any) -> list[tuple[float, list[Any]]]:
             found.append((time, box))
         for key, entry in keys.items():
             seconds = json_seconds(key)
+            if isinstance(entry, dict):
+                entry = next((entry[k] for k in _BOX_KEYS if k in entry), None)
             if seconds is not None and isinstance(entry, list):
                 found.append((seconds, entry))
     return found

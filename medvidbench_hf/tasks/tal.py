@@ -11,12 +11,15 @@ only pairs with IoU >= 0.3 and 0.5. The question wordings are in tal.txt; the an
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from medvidbench_hf.sample import Span, Spans
 from medvidbench_hf.tasks.answer import (
     FoundRange,
     Parsed,
     Score,
-    after_marker,
+    answer_parts,
     final_answer,
     find_ranges,
     json_span,
@@ -28,6 +31,18 @@ from medvidbench_hf.tasks.answer import (
 )
 from medvidbench_hf.tasks.matching import best_sum, f1, most_pairs, tiou, widen
 
+# What may stand between two ranges of one list: "22-78 seconds (first wash) and", "\\nSegment 2:".
+_JOINT = re.compile(
+    r"\s{0,3}(?:\([^()\n]{0,40}\))?[\s,;&|.\])]{0,4}(?:and\b|then\b)?\s{0,3}"
+    r"(?:[-#]\s|\d{1,2}[.)]\s|(?:segment|span|event|interval|range)\s?\d{0,2}\s?:?)?[\s\[(]{0,4}",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"\b(?:cannot|can't|can\s?not|unable\sto|(?:does|did|do|is|was|are|were)(?:\snot|n't)\s"
+    r"(?:occur|happen|appear|take|present|visible|shown|seen|performed))\b",
+    re.IGNORECASE,
+)
+
 
 def render(truth: Spans) -> str:
     return ", ".join(f"{number(s.start_s)}-{number(s.end_s)}" for s in truth.spans) + " seconds."
@@ -37,12 +52,16 @@ def parse(text: str) -> Parsed[Spans]:
     """Read spans from the release's format or from what models write instead (lists, prose, clocks, JSON)."""
     text, issues = final_answer(text)
     text = plain(text, issues)
-    spans = [span for item in walk(read_json(text)) if (span := json_span(item))]
+    spans = _json_spans(read_json(text))
     if spans:
         issues.append("JSON read")
     else:
-        text = after_marker(text, issues)
-        spans = [Span(found.start_s, found.end_s) for found in _said_to_be_times(text, issues)]
+        for part in answer_parts(text):
+            spans = [Span(found.start_s, found.end_s) for found in _said_to_be_times(part, issues)]
+            if spans:
+                if part is not text:
+                    issues.append("text before the answer removed")
+                break
     if not spans:
         return Parsed(None, unique([*issues, "no time span found"]))
     kept = tuple(dict.fromkeys(spans))
@@ -66,22 +85,31 @@ def score(parsed: Parsed[Spans], truth: Spans, frame_interval_s: float = 0.0) ->
     return Score(parts["miou"], parts)
 
 
+def _json_spans(value: Any) -> list[Span]:
+    """Spans of objects with a start and an end; of bare pairs only where no object has them."""
+    items = list(walk(value))
+    named = [span for item in items if isinstance(item, dict) and (span := json_span(item))]
+    return named or [span for item in items if isinstance(item, list) and (span := json_span(item))]
+
+
 def _said_to_be_times(text: str, issues: list[str]) -> list[FoundRange]:
-    """The ranges that belong to a list with a unit; all ranges where no list has one.
+    """The ranges that belong to a list with a unit; all ranges where no list has one; none after a refusal.
 
     "4-0 suture, 2019-2021" are no times beside "22.0-78.0, 89.0-94.0 seconds", whose unit covers its whole list.
     """
+    every = find_ranges(text, issues)
+    if every and _REFUSAL.search(text, 0, every[0].at):
+        issues.append("the answer says that there is no span")
+        return []
     lists: list[list[FoundRange]] = []
-    for found in find_ranges(text, issues):
-        joined = bool(lists) and text[lists[-1][-1].until : found.at].strip(" ,;&\n[]()").lower() in ("", "and")
-        if joined:
+    for found in every:
+        if lists and _JOINT.fullmatch(text, lists[-1][-1].until, found.at):
             lists[-1].append(found)
         else:
             lists.append([found])
     certain = [found for group in lists if any(f.certain for f in group) for found in group]
     if lists and not certain:
         issues.append("no unit: taken as seconds")
-    every = [found for group in lists for found in group]
     if certain and len(certain) < len(every):
         issues.append("ranges without a unit left out")
     return certain or every
