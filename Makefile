@@ -28,7 +28,7 @@ slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -s
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/build_rows.py
+	$(BIN)/python -m tests.bench.measure
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import threading
 import time
@@ -45,7 +46,7 @@ from medvidbench_hf.tasks import gold_problem
 
 ROWS_PER_GROUP = 1_000  # a row with 100 frame times is about 1 kB, so a row group is about 1 MB
 ROWS_PER_FILE = 100_000
-VIDEOS_PER_CHUNK = 16
+VIDEOS_PER_CHUNK = 64
 LOCK_WAIT_S = 3  # the workers of a build that was killed live on for a second
 
 _CARD = Path("dataset_card", "template.md")
@@ -191,7 +192,24 @@ def relocate(folder: str | Path) -> int:
                 column = batch.schema.get_field_index("video")
                 writer.write_batch(batch.set_column(column, "video", pa.array(clips, batch.schema.field(column).type)))
         partial.replace(path)
+    card = folder / "README.md"
+    written = re.sub(
+        r"(?m)^(\s*description: rows )\w+$", rf"\g<1>{rows_digest(folder)}", card.read_text(encoding="utf-8")
+    )
+    card.write_text(written, encoding="utf-8")
     return changed
+
+
+def rows_digest(folder: Path) -> str:
+    """Names the rows of a folder. In the card it keeps the cache of `datasets` apart from that of an earlier build.
+
+    For a local folder `datasets` 5.2 keys its cache on the card's configs alone: without this a folder that was built
+    again, or relocated, would go on loading the old rows.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("data/*/*.parquet")):
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def read_samples(data: str | Path, split: str, task: str = "all") -> Iterator[Sample]:
@@ -314,7 +332,7 @@ def _write_rows(
     source: str, reading: Reading, partial: Path, out: Path, num_proc: int, progress: bool
 ) -> tuple[dict[str, dict[str, int]], Counter[str]]:
     """Make every row and clip; (task -> split -> rows, reason -> rows left out)."""
-    chunks = [(source, reading.videos[first:last], partial, out) for first, last in _runs_of_one_split(reading.videos)]
+    chunks = [(source, videos, partial, out) for videos in _chunks(reading.videos, num_proc)]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     next_index: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
@@ -337,13 +355,15 @@ def _write_rows(
     return {task: dict(counts[task]) for task in TASKS if task in counts}, dropped
 
 
-def _runs_of_one_split(videos: Sequence[Any]) -> Iterator[tuple[int, int]]:
-    """[first, last) of each run of at most VIDEOS_PER_CHUNK videos in a row that belong to one split."""
-    first = 0
-    for k in range(1, len(videos) + 1):
-        if k == len(videos) or k - first == VIDEOS_PER_CHUNK or videos[k].split != videos[first].split:
-            yield first, k
-            first = k
+def _chunks(videos: Sequence[Any], num_proc: int) -> Iterator[list[Any]]:
+    """The videos in portions of one split each, in order within their split."""
+    size = max(
+        1, min(VIDEOS_PER_CHUNK, len(videos) // (8 * num_proc))
+    )  # small enough to share out and to show progress
+    for split in SPLITS:
+        of_split = [video for video in videos if video.split == split]
+        for first in range(0, len(of_split), size):
+            yield of_split[first : first + size]
 
 
 def _in_order(chunks: list[tuple[Any, ...]], num_proc: int) -> Iterator[_Chunk]:
@@ -473,6 +493,7 @@ def _card(built: Built, folder: Path) -> str:
         }
         config = {
             "config_name": name,
+            "description": f"rows {rows_digest(folder)}",
             "data_files": [
                 {"split": split, "path": paths if len(paths) > 1 else paths[0]} for split, paths in patterns.items()
             ],

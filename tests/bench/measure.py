@@ -1,0 +1,161 @@
+"""Measure the build and the parsers, and write what was measured to measured.json.
+
+    make bench
+
+Times on shared machines are noise, so the README's table (readme_table.py) gives them with the machine, once, and no
+test looks at them. Memory is the proportional set size of the process and its workers, sampled ten times a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from medvidbench_hf.sources import simulated
+from medvidbench_hf.tasks import TASKS
+from tests.test_tasks import LONG
+
+HERE = Path(__file__).parent
+ROWS_VIDEOS = int(os.environ.get("MEDVIDBENCH_BENCH_VIDEOS", "43200"))  # 531,850 rows and some more
+
+
+def main() -> None:
+    measured = {
+        "machine": {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        "build_text": build("--videos", str(ROWS_VIDEOS), "--no-media"),
+        "build_clips": build(),
+        "render": render_ms(),
+        "parse": parse_growth(),
+    }
+    (HERE / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
+    print(json.dumps(measured, indent=1))
+
+
+def build(*arguments: str) -> dict[str, Any]:
+    """Build the simulated benchmark in a process of its own: rows, seconds, peak memory, size on disk."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place, "out")
+        command = [
+            sys.executable,
+            "-m",
+            "medvidbench_hf.cli",
+            "data",
+            "build",
+            "--source",
+            "simulated",
+            "--out",
+            str(out),
+        ]
+        started = time.perf_counter()
+        process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL)
+        peak = Peak(process.pid)
+        code = process.wait()
+        seconds = time.perf_counter() - started
+        if code:
+            raise SystemExit(f"the build failed: {' '.join(command)}")
+        built = json.loads((out / "build.json").read_text())
+        return {
+            "rows": sum(sum(splits.values()) for splits in built["rows"].values()),
+            "clips": built["clips"],
+            "seconds": round(seconds, 1),
+            "peak_mb": round(peak.stop() / 1e6),
+            "disk_mb": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6),
+        }
+
+
+class Peak:
+    """The largest memory of a process and its children, in bytes, until stop()."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.largest, self._stopped = pid, 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.1):
+            self.largest = max(self.largest, sum(map(proportional_bytes, with_children(self.pid))))
+
+    def stop(self) -> int:
+        self._stopped.set()
+        self._thread.join()
+        return self.largest
+
+
+def with_children(pid: int) -> list[int]:
+    try:
+        found = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except OSError:
+        return [pid]
+    return [pid, *(descendant for child in found for descendant in with_children(child))]
+
+
+def proportional_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def best_of(n: int, action: Callable[[], object]) -> float:
+    """Seconds of the fastest of n calls."""
+    times = []
+    for _ in range(n):
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def render_ms() -> dict[str, float]:
+    """Milliseconds to render a clip of 16 frames at 112 pixels, per source, mean over 20 clips of the best of 3."""
+    return {
+        source: round(
+            1000 * sum(best_of(3, simulated.simulate(source, 10**15 + k, n_frames=16).render) for k in range(20)) / 20,
+            1,
+        )
+        for source in simulated.SOURCE_NAMES
+    }
+
+
+def parse_growth() -> dict[str, Any]:
+    """The slowest hostile reply of 64 kB, and how much longer 64 kB take than 32 kB (2 is linear, 4 quadratic)."""
+    slowest, growth = (0.0, "", ""), (0.0, "", "")
+    for task, module in TASKS.items():
+        for name, text in LONG.items():
+            half, whole = (best_of(5, partial(module.parse, text[:size])) for size in (32_768, 65_536))
+            slowest = max(slowest, (whole, task, name))
+            if whole > 0.005:  # below that the clock is what grows
+                growth = max(growth, (whole / half, task, name))
+    return {
+        "replies": len(LONG) * len(TASKS),
+        "slowest_ms": round(1000 * slowest[0], 1),
+        "slowest": f"{slowest[1]}: {slowest[2]}",
+        "growth_32_to_64_kb": round(growth[0], 2),
+        "growth": f"{growth[1]}: {growth[2]}",
+    }
+
+
+def cpu_name() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Write the table of measured figures into the README, from measured.json.
+
+python -m tests.bench.readme_table
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START, END = "<!-- measured -->", "<!-- end of measured -->"
+
+
+def table(measured: dict[str, Any]) -> str:
+    machine, text, clips = measured["machine"], measured["build_text"], measured["build_clips"]
+    render, parse = measured["render"], measured["parse"]
+    rows = [
+        (
+            f"build {text['rows']:,} text-only rows, each checked against its own answer",
+            f"{text['seconds']:.0f} s, {text['peak_mb'] / 1000:.2f} GB at most, {text['disk_mb']} MB on disk",
+        ),
+        (
+            f"build the default simulated benchmark, {clips['rows']:,} rows and {clips['clips']} clips",
+            f"{clips['seconds']:.0f} s, {clips['disk_mb']} MB on disk",
+        ),
+        (
+            "render 16 frames at 112 pixels, one thread",
+            f"{min(render.values())} to {max(render.values())} ms by source",
+        ),
+        (
+            f"read the slowest of {parse['replies']} hostile 64 kB replies",
+            f"{parse['slowest_ms']:.0f} ms; at most {parse['growth_32_to_64_kb']:.1f} times as long as 32 kB",
+        ),
+    ]
+    lines = [f"| what | measured once on {machine['cores']} cores ({machine['cpu']}) |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {what} | {figure} |" for what, figure in rows)])
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    after = rest.partition(END)[2]
+    made = table(json.loads((ROOT / "tests/bench/measured.json").read_text()))
+    readme.write_text(f"{before}{START}\n{made}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Rules of the house that no other tool checks."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_importing_the_package_and_scoring_need_no_heavy_library() -> None:
+    """In a process of its own: what a light install has is enough, and `import medvidbench_hf` is quick."""
+    program = (
+        "import sys, medvidbench_hf\n"
+        "assert 'datasets' not in sys.modules and 'numpy' not in sys.modules\n"
+        "import medvidbench_hf.tasks, medvidbench_hf.evaluation\n"
+        "print([m for m in ('torch', 'torchcodec', 'transformers', 'trl', 'gradio', 'openai') if sys.modules.get(m)])\n"
+    )
+    block = "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchcodec', 'transformers', 'torchvision')))\n"
+    done = subprocess.run([sys.executable, "-c", block + program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_table_of_the_readme_is_the_one_that_the_script_makes() -> None:
+    from tests.bench.readme_table import END, START, table
+
+    assert START in README
+    inside = README.partition(START)[2].partition(END)[0].strip()
+    assert inside == table(json.loads((ROOT / "tests/bench/measured.json").read_text()))
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    from typer.main import get_command
+
+    from medvidbench_hf.cli import app
+
+    root = get_command(app)
+    lines = re.findall(r"^(?:\$ )?medvidbench (.+)$", README, re.MULTILINE)
+    assert lines
+    for line in lines:
+        words = line.split()
+        command = root
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert not getattr(command, "commands", None), line
+        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        assert {word for word in words if word.startswith("--")} <= options, line
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
+
+
+def test_the_readme_says_what_hugging_face_users_type_today() -> None:
+    written = [ROOT / "README.md", ROOT / "dataset_card/template.md", *(ROOT / "medvidbench_hf").rglob("*.py")]
+    for path in written:
+        assert "huggingface-cli" not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_file_that_the_readme_shows_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_no_file_pickles_evaluates_or_trusts_remote_code() -> None:
+    for path in (ROOT / "medvidbench_hf").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for word in (r"\bpickle\b", r"(?<![\w.])eval\(", r"(?<![\w.])exec\(", r"trust_remote_code\s*=\s*True"):
+            assert not re.search(word, text), (path, word)
+
+
+@pytest.mark.parametrize("name", ["tal", "stg", "next_action", "dense_captioning", "video_summary"])
+def test_a_task_file_shows_a_question_and_an_answer(name: str) -> None:
+    text = (ROOT / f"medvidbench_hf/tasks/{name}.py").read_text(encoding="utf-8")
+    docstring = text.split('"""')[1]
+    assert all(re.search(rf"^{word}  ", docstring, re.MULTILINE) for word in ("Question", "Answer", "Truth", "Score"))
