@@ -62,7 +62,7 @@ def rows_of(videos: int) -> dict[tuple[str, str, str], list[Sample]]:
     for record in simulated.read(videos=videos, media=False).videos:
         if record.split == "validation":
             continue
-        for row in simulated.simulate(record.source, record.clip_seed).samples(record.split):
+        for row in simulated.clip_samples(simulated.simulate(record.source, record.clip_seed), record.split):
             if row.variant != "gemini":
                 found.setdefault((row.source, row.task, row.split), []).append(row)
     return found

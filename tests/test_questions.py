@@ -97,4 +97,4 @@ def test_a_source_without_a_wording_is_named_with_the_file_to_write_it_in() -> N
 def test_every_simulated_source_says_that_it_is_simulated_in_its_questions() -> None:
     for source in simulated.SOURCE_NAMES:
         clip = simulated.simulate(source, 3)
-        assert all("imulated" in row.question for row in clip.samples())
+        assert all("imulated" in row.question for row in simulated.clip_samples(clip))

@@ -125,7 +125,9 @@ def render_ms() -> dict[str, float]:
     """Milliseconds to render a clip of 16 frames at 112 pixels, per source, mean over 20 clips of the best of 3."""
     return {
         source: round(
-            1000 * sum(best_of(3, simulated.simulate(source, 10**15 + k, n_frames=16).render) for k in range(20)) / 20,
+            1000
+            * sum(best_of(3, partial(simulated.render, simulated.simulate(source, 10**15 + k, 16))) for k in range(20))
+            / 20,
             1,
         )
         for source in simulated.SOURCE_NAMES

@@ -12,10 +12,10 @@ Four sources of unlike difficulty, each with "Simulated" in its name and no real
 One video is one clip of 16 to 32 frames, a pure function of its source and seed:
 
     >>> clip = simulate("SimulatedLaparoscopy", 7)
-    >>> clip.render(112).shape
+    >>> render(clip, size_px=112).shape
     (16, 84, 112, 3)
 
-The files: `world.py` what can be seen, `script.py` what happens, `rows.py` what is asked, `render.py` how it is drawn
+The files: `world.py` what can be seen, `script.py` what happens, `rows.py` what is asked, `drawing.py` how it is drawn
 (`scenes.py`, `tools.py`, `traces.py`, `bench.py` with `pen.py`).
 """
 
@@ -29,10 +29,24 @@ import numpy as np
 
 from medvidbench_hf.sample import InputError, PublicSample, Sample
 from medvidbench_hf.sources import Reading
+from medvidbench_hf.sources.simulated.drawing import render
+from medvidbench_hf.sources.simulated.rows import clip_samples, perception
 from medvidbench_hf.sources.simulated.script import Clip, simulate, video_name
 from medvidbench_hf.sources.simulated.world import SOURCE_NAMES, WORLDS
 
-__all__ = ["SOURCE_NAMES", "WORLDS", "Clip", "VideoRecord", "clip_frames", "read", "samples", "simulate"]
+__all__ = [
+    "SOURCE_NAMES",
+    "WORLDS",
+    "Clip",
+    "VideoRecord",
+    "clip_frames",
+    "clip_samples",
+    "perception",
+    "read",
+    "render",
+    "samples",
+    "simulate",
+]
 
 # The split of a source's k-th video: 12 train, 3 validation, 5 test of 20, mixed so that a few videos have all three.
 _SPLITS = tuple({"t": "train", "v": "validation", "e": "test"}[letter] for letter in "tettvteetttvtettevtt")
@@ -79,9 +93,9 @@ def samples(video: VideoRecord) -> Iterator[Sample]:
     """The rows of one video."""
     clip = simulate(video.source, video.clip_seed)
     path = f"clips/{video.source}/{video.video_id}/{video.video_id}.mp4" if video.media else None
-    yield from clip.samples(video.split, path)
+    yield from clip_samples(clip, video.split, path)
 
 
 def clip_frames(video: VideoRecord, sample: PublicSample) -> np.ndarray:
     """The clip's frames at their stored size, uint8 (n_frames, height, width, 3); every sample has the same clip."""
-    return simulate(video.source, video.clip_seed).render(WORLDS[video.source].stored_px)
+    return render(simulate(video.source, video.clip_seed), WORLDS[video.source].stored_px)

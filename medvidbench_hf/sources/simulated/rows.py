@@ -35,8 +35,8 @@ TRACKED = {"SimulatedLaparoscopy": 5, "SimulatedOpenSurgery": 5}  # stg question
 DESCRIBED = 2  # objects with region captions
 
 
-def samples(clip: Clip, split: str, video: str | None) -> list[Sample]:
-    """Every row about a clip, by task; index counts from 0."""
+def clip_samples(clip: Clip, split: str = "train", video: str | None = None) -> list[Sample]:
+    """Every row about a clip, with its truth; index counts from 0. video: the clip's path, None for text-only rows."""
     world, source = clip.world, clip.source
     dice = Dice(SOURCE_NAMES.index(source), clip.seed, ROWS_STREAM)
     video_id = video_name(source, clip.seed)

@@ -11,16 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import cos, exp, pi, sin
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medvidbench_hf.sample import Box, Canvas, InputError
 from medvidbench_hf.sources.simulated.tools import TOOLS, outline
 from medvidbench_hf.sources.simulated.world import SOURCE_NAMES, WORLDS, World
-
-if TYPE_CHECKING:
-    from medvidbench_hf.sample import Sample
 
 REGULAR = "k / fps"
 
@@ -168,24 +165,6 @@ class Clip:
             min(max(max(x) + tip.real, 0.0), width),
             min(max(max(y) + tip.imag, 0.0), height),
         )
-
-    def render(self, size_px: int = 112) -> np.ndarray:
-        """The frames, uint8 (n_frames, height, width, 3); size_px is the longer side."""
-        from medvidbench_hf.sources.simulated.render import render  # which needs Clip
-
-        return render(self, size_px)
-
-    def samples(self, split: str = "train", video: str | None = None) -> list[Sample]:
-        """Every question of every config about this clip, with its truth; index counts from 0."""
-        from medvidbench_hf.sources.simulated.rows import samples  # which needs Clip
-
-        return samples(self, split, video)
-
-    def perception(self) -> list[tuple[str, str]]:
-        """(question, answer) pairs about what single frames show, for a curriculum; they belong to no config."""
-        from medvidbench_hf.sources.simulated.rows import perception  # which needs Clip
-
-        return perception(self)
 
 
 def video_name(source: str, seed: int) -> str:

@@ -129,7 +129,7 @@ def _draw_hand(
 
 def contact_sheet(clip: Clip, size_px: int, columns: int = 8) -> Image.Image:
     """The frames side by side, in reading order, for a look at the whole clip."""
-    frames = clip.render(size_px)
+    frames = render(clip, size_px)
     rows = -(-len(frames) // columns)
     height, width = frames.shape[1:3]
     sheet = Image.new("RGB", (columns * (width + 2), rows * (height + 2)))
