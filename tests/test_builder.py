@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import medvidbench_hf
-from medvidbench_hf import builder
-from medvidbench_hf.builder import MedVidBench, build, read_build, read_samples, relocate
+from medvidbench_hf.builder import MedVidBench, build, read_build, read_samples, relocate, rows
+from medvidbench_hf.builder import folder as folders
 from medvidbench_hf.sample import TASKS, InputError, Sample, features
 from medvidbench_hf.tasks import gold_problem
 from tests import nurvid_files
@@ -120,7 +120,7 @@ def test_a_clip_is_stored_once_however_many_rows_ask_about_it(folder: Path) -> N
 def test_row_groups_stay_small(folder: Path) -> None:
     for path in folder.glob("data/*/*.parquet"):
         meta = pq.ParquetFile(path).metadata
-        assert max(meta.row_group(k).num_rows for k in range(meta.num_row_groups)) <= builder.ROWS_PER_GROUP
+        assert max(meta.row_group(k).num_rows for k in range(meta.num_row_groups)) <= rows.ROWS_PER_GROUP
 
 
 def test_one_process_and_two_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
@@ -136,13 +136,13 @@ def test_one_process_and_two_write_the_same_bytes(folder: Path, tmp_path: Path) 
 
 
 def test_rows_are_split_over_files_when_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "ROWS_PER_GROUP", 10)
-    monkeypatch.setattr(builder, "ROWS_PER_FILE", 30)
+    monkeypatch.setattr(rows, "ROWS_PER_GROUP", 10)
+    monkeypatch.setattr(rows, "ROWS_PER_FILE", 30)
     build("simulated", tmp_path / "out", videos=40, media=False)
     files = sorted(p.name for p in (tmp_path / "out/data/tal").glob("train-*"))
     assert len(files) > 1
-    rows = datasets.load_dataset(str(tmp_path / "out"), "tal", split="train")
-    assert rows.num_rows == read_build(tmp_path / "out").rows["tal"]["train"]
+    loaded = datasets.load_dataset(str(tmp_path / "out"), "tal", split="train")
+    assert loaded.num_rows == read_build(tmp_path / "out").rows["tal"]["train"]
 
 
 def test_a_moved_folder_decodes_again_after_relocate(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_folder_that_was_built_again_loads_its_new_rows(tmp_path: Path) -> Non
 def test_a_row_whose_own_answer_does_not_score_is_left_out_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builder, "gold_problem", lambda s: "made up" if s.task == "stg" else None)
+    monkeypatch.setattr(rows, "gold_problem", lambda s: "made up" if s.task == "stg" else None)
     built = build("simulated", tmp_path / "out", videos=8, media=False)
     assert "stg" not in built.rows
     assert set(built.dropped) == {"its own answer does not score 1"}
@@ -250,7 +250,7 @@ def test_what_is_no_data_set_is_named(tmp_path: Path, folder: Path) -> None:
 
 
 def test_two_builds_of_one_folder_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "LOCK_WAIT_S", 0)
+    monkeypatch.setattr(folders, "LOCK_WAIT_S", 0)
     from filelock import FileLock
 
     out = tmp_path / "out"
