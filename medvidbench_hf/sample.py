@@ -170,7 +170,7 @@ class PublicSample:
     source: str
     domain: str
     video_id: str
-    question: str
+    question: str  # without the release's <video> token: how a model is shown the clip is the model's affair
     options: tuple[str, ...] = ()  # the closed label list, when the question has one
     region: Region | None = None  # region_caption only
     request_times_s: tuple[float, ...] = ()  # stg only: the times asked for
@@ -248,18 +248,23 @@ class Sample(PublicSample):
         task = row["task"]
         if task not in TASKS:
             raise InputError(f"{where} field task: unknown task {task!r}; known: {', '.join(TASKS)}")
-        for name in ("options", "request_times_s", "frame_times_s"):
-            values[name] = tuple(row[name] or ())
-        region, canvas, truth = row["region"], row["canvas"], row["truth"]
-        values["region"] = region and Region(region["time_s"], Box(*region["box"]))
-        values["canvas"] = Canvas(canvas["width"], canvas["height"])
-        values["video"] = _video_path(row["video"])
-        return cls(
-            **values,
-            answer=row["answer"],
-            truth=None if truth is None else _truth_from_struct(task, truth, where),
-            answer_extra=row["answer_extra"],
-        )
+        try:
+            for name in ("options", "request_times_s", "frame_times_s"):
+                values[name] = tuple(row[name] or ())
+            region, canvas, truth = row["region"], row["canvas"], row["truth"]
+            values["region"] = region and Region(region["time_s"], Box(*region["box"]))
+            values["canvas"] = Canvas(canvas["width"], canvas["height"])
+            values["video"] = _video_path(row["video"])
+            return cls(
+                **values,
+                answer=row["answer"],
+                truth=None if truth is None else _truth_from_struct(task, truth, where),
+                answer_extra=row["answer_extra"],
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{where} has a value of a wrong type ({error}): see medvidbench_hf.sample.features"
+            ) from None
 
 
 _QUESTION_FIELDS = tuple(field.name for field in fields(PublicSample))

@@ -249,6 +249,27 @@ def test_what_is_no_data_set_is_named(tmp_path: Path, folder: Path) -> None:
         list(read_samples(folder, "dev"))
 
 
+def test_an_error_in_a_worker_ends_the_build_however_much_is_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(sample: Sample) -> str | None:
+        raise InputError("row 3 field fps: broken")
+
+    monkeypatch.setattr(rows, "gold_problem", fail)  # the workers are forks and inherit it
+    with pytest.raises(InputError, match="row 3 field fps: broken"):
+        build("simulated", tmp_path / "out", videos=400, media=False, num_proc=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_is_killed_ends_the_build_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "gold_problem", lambda sample: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(OSError, match="a worker process was killed"):
+        build("simulated", tmp_path / "out", videos=400, media=False, num_proc=2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_builds_of_one_folder_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "LOCK_WAIT_S", 0)
     from filelock import FileLock

@@ -144,6 +144,9 @@ def test_tasks_and_limit_choose_rows(folder: Path, tmp_path: Path) -> None:
     chosen = {s.index: s.task for s in read_samples(folder, "test")}
     assert len(read_predictions(tmp_path / "run")) == 5
     assert {chosen[i] for i in read_predictions(tmp_path / "run")} <= {"stg", "tal"}
+    report = score_run(tmp_path / "run", baseline=False)
+    assert len(report["per_sample"]) == 5
+    assert {v for v in report["metrics"].values() if v is not None} == {1.0}
 
 
 def test_a_stopped_run_goes_on_to_the_file_of_an_uninterrupted_one(folder: Path, tmp_path: Path) -> None:

@@ -90,6 +90,26 @@ def test_a_table_without_our_columns_is_named_as_such() -> None:
         Sample.from_row({"index": 3, "split": "test"})
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"canvas": None},
+        {"canvas": {"width": 3}},
+        {"truth": {"spans": [{"start_s": 1.0}]}},
+        {"truth": {"spans": None}},
+        {"truth": {}},
+        {"frame_times_s": 3},
+        {"frame_times_s": ["a"]},
+        {"fps": None},
+        {"video": 3},
+        {"split": "dev"},
+    ],
+)
+def test_a_row_with_a_value_of_a_wrong_type_is_named(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"(test|dev)\[0\]"):
+        Sample.from_row({**sample().to_row(), **change})
+
+
 @pytest.mark.parametrize("span", [(3.0, 2.0), (float("nan"), 1.0)])
 def test_a_span_that_ends_before_it_starts_is_no_truth(span: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="not a time span"):

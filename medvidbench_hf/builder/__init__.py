@@ -15,7 +15,17 @@ on with the clips it has. Memory does not grow with the number of rows.
 """
 
 from medvidbench_hf.builder.card import data_files
-from medvidbench_hf.builder.dataset import MedVidBench, load, read_samples
+from medvidbench_hf.builder.dataset import MedVidBench, load, read_samples, split_names
 from medvidbench_hf.builder.folder import Built, build, read_build, relocate
 
-__all__ = ["Built", "MedVidBench", "build", "data_files", "load", "read_build", "read_samples", "relocate"]
+__all__ = [
+    "Built",
+    "MedVidBench",
+    "build",
+    "data_files",
+    "load",
+    "read_build",
+    "read_samples",
+    "relocate",
+    "split_names",
+]

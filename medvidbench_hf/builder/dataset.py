@@ -38,6 +38,11 @@ def read_samples(data: str | Path, split: str, task: str = "all") -> Iterator[Sa
         yield Sample.from_row(row)
 
 
+def split_names(data: str | Path) -> list[str]:
+    """The splits of a data set."""
+    return datasets.get_dataset_split_names(str(data), "all")
+
+
 class MedVidBenchConfig(datasets.BuilderConfig):
     """A task of a source, or all of them. `fingerprint` keeps the cache apart when the annotations change."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import signal
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,21 +81,24 @@ def _in_order(chunks: list[tuple[Any, ...]], num_proc: int) -> Iterator[_Chunk]:
     if num_proc <= 1 or len(chunks) <= 1:
         yield from map(_make_chunk, chunks)
         return
-    ahead = threading.Semaphore(4 * num_proc)
+    waiting: deque[Future[_Chunk]] = deque()
+    with ProcessPoolExecutor(num_proc, initializer=_start_worker) as pool:
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(_make_chunk, chunk))
+                if len(waiting) == 4 * num_proc:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise OSError("a worker process was killed, perhaps for memory: try a smaller --num-proc") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def feed() -> Iterator[tuple[Any, ...]]:
-        for chunk in chunks:
-            ahead.acquire()
-            yield chunk
 
-    with multiprocessing.Pool(num_proc, initializer=_die_with_parent) as pool:
-        for made in pool.imap(_make_chunk, feed()):
-            yield made
-            ahead.release()
-
-
-def _die_with_parent() -> None:
-    """A worker whose parent was killed would wait for work forever."""
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it: a worker whose parent was killed would wait for work forever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
 
     def watch() -> None:

@@ -17,7 +17,7 @@ import medvidbench_hf
 from medvidbench_hf.builder import read_build, read_samples
 from medvidbench_hf.models import Model
 from medvidbench_hf.predictions import FILE_NAME, PredictionLog, cut_torn_line, read_predictions
-from medvidbench_hf.sample import InputError
+from medvidbench_hf.sample import InputError, Sample
 
 
 def run(
@@ -42,23 +42,22 @@ def run(
         "model": model.name,
         "data": data_name(data),
         "split": split,
-        "tasks": sorted(tasks),
+        "tasks": sorted(set(tasks)),
         "limit": limit,
         "package": medvidbench_hf.__version__,
     }
     config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
     done = _answered(out, config, config_hash, resume)
 
-    samples = [s.public() for task in (tasks or ["all"]) for s in read_samples(data, split, task)]
-    samples.sort(key=lambda s: s.index)
-    asked = [s for s in samples[:limit] if s.index not in done]
+    chosen = [sample.public() for sample in select(data, split, tasks, limit)]
+    asked = [sample for sample in chosen if sample.index not in done]
 
     out.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
         **config,
         "data_path": str(Path(data).resolve()) if Path(data).is_dir() else str(data),
         "config_hash": config_hash,
-        "n": len(samples[:limit]),
+        "n": len(chosen),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("datasets", "numpy", "scipy")},
         "finished": False,
@@ -70,6 +69,12 @@ def run(
             log.write(prediction)
     write_json(out / "run.json", {**record, "finished": True})
     return out
+
+
+def select(data: str | Path, split: str, tasks: Sequence[str] = (), limit: int | None = None) -> list[Sample]:
+    """The rows of a run, by index: those of the tasks (all without any), the first `limit` of them."""
+    samples = [sample for task in (sorted(set(tasks)) or ["all"]) for sample in read_samples(data, split, task)]
+    return sorted(samples, key=lambda sample: sample.index)[:limit]
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from medvidbench_hf import tasks
-from medvidbench_hf.builder import read_samples
-from medvidbench_hf.evaluation.run import data_name, read_run
+from medvidbench_hf.builder import read_samples, split_names
+from medvidbench_hf.evaluation.run import data_name, read_run, select
 from medvidbench_hf.models.prior import Prior
 from medvidbench_hf.predictions import Prediction, read_predictions
 from medvidbench_hf.sample import InputError, Sample, Scores
@@ -47,7 +47,9 @@ Report = dict[str, Any]
 
 
 def score_run(run: str | Path, data: str | Path | None = None, baseline: bool = True) -> Report:
-    """Score a run's folder, or a predictions.jsonl with `data` given, against the split that was asked.
+    """Score a run's folder, or a predictions.jsonl with `data` given, against the rows that were asked.
+
+    A run's own record says which split, tasks and limit; a lone file is scored against the test split.
 
     Raises InputError where the data is not what the run was made on, an index is not in the split, or the split has
     no answers.
@@ -61,12 +63,13 @@ def score_run(run: str | Path, data: str | Path | None = None, baseline: bool = 
         data = record["data_path"]
     if record is not None and data_name(data) != record["data"]:
         raise InputError(f"{data} is {data_name(data)}, but {folder} was run on {record['data']}")
-    split = record["split"] if record else "test"
-    samples = list(read_samples(data, split))
+    record = record or {"split": "test", "model": None}
+    split = record["split"]
+    samples = select(data, split, record.get("tasks", ()), record.get("limit"))
     report = score_predictions(samples, predictions)
-    report["data"], report["split"], report["model"] = str(data), split, record["model"] if record else None
+    report["data"], report["split"], report["model"] = str(data), split, record["model"]
     report["baseline"] = None
-    if baseline:
+    if baseline and "train" in split_names(data):
         report["baseline"] = {"model": "prior", "metrics": _baseline(data, samples, report)}
     return report
 
@@ -177,12 +180,9 @@ def _by_task(rows: list[dict[str, Any]], samples: dict[int, Sample]) -> dict[str
     return result
 
 
-def _baseline(data: str | Path, samples: list[Sample], report: Report) -> dict[str, float | None] | None:
-    """The prior's columns on the rows of the answered tasks; None where the data has no train split."""
-    try:
-        prior = Prior.fit(read_samples(data, "train"))
-    except InputError:
-        return None
+def _baseline(data: str | Path, samples: list[Sample], report: Report) -> dict[str, float | None]:
+    """The prior's columns on the rows of the answered tasks."""
+    prior = Prior.fit(read_samples(data, "train"))
     asked = [sample for sample in samples if sample.task in report["by_task"]]
     answers = {p.index: p for p in prior.answers(sample.public() for sample in asked)}
     return _columns([_score_row(sample, answers[sample.index]) for sample in asked])
