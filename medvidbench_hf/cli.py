@@ -310,9 +310,10 @@ def main() -> None:
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # a log needs no bars; read when datasets is imported
     try:
         app()
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on where it stopped (a run: with --resume)", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # Ctrl-C
+            print("interrupted: the same command goes on where it stopped (a run: with --resume)", file=sys.stderr)
+        raise
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

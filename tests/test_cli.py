@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from medvidbench_hf import cli
 from tests import nurvid_files
 
 COMMANDS = [
@@ -97,10 +101,15 @@ def test_a_data_holder_builds_runs_scores_and_reports(place: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_1_and_leaves_nothing(
-    place: Path, arguments: list[str], message: str
+    place: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(place.iterdir())
-    stderr = medvidbench(*arguments, cwd=place, code=1)
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["medvidbench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    stderr = capsys.readouterr().err
     assert stderr.startswith("error: ")
     assert message in stderr
     assert stderr.count("\n") == 1
@@ -108,12 +117,27 @@ def test_bad_input_is_one_line_and_exit_code_1_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_has_help(command: list[str], place: Path) -> None:
-    text = medvidbench(*command, "--help", cwd=place)
-    assert "Usage" in text
+def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+    result = CliRunner().invoke(cli.app, [*command, "--help"], terminal_width=120)
+    assert result.exit_code == 0
     if command not in ([], ["data"]):
-        example = " ".join(text.split()).partition("Example: ")[2]
+        example = " ".join(result.output.split()).partition("Example: ")[2]
         assert f"medvidbench {' '.join(command)}" in example
+
+
+def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "medvidbench_hf.cli", "data", "build", "--source", "simulated", "--out", "out"]
+    process = subprocess.Popen([*command, "--videos", "16"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("out.building/.unfinished/clips/*/*/*.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.startswith("interrupted: ")
+    assert stderr.count("\n") == 1
+    subprocess.run([*command, "--videos", "16"], cwd=tmp_path, check=True, capture_output=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.slow
