@@ -51,9 +51,7 @@ def demo(
     configs = datasets.get_dataset_config_names(str(data))
     rows = {config: datasets.load_dataset(str(data), config) for config in configs}
     first = rows["all"]["test"][0]
-    resume = (answers / "run.json").exists()
-    if resume:
-        _clear_run(answers)
+    _clear_demo_run(answers)
     run_model(_model("prior", data), data, answers, progress=True)
     report = score_run(answers)
     _print_report(report)
@@ -296,10 +294,16 @@ def _is_ours(folder: Path) -> bool:
     return (folder / "build.json").is_file() and read_build(folder).source == "simulated"
 
 
-def _clear_run(folder: Path) -> None:
-    for name in ("predictions.jsonl", "run.json"):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("report.json", "report.html"):
+def _clear_demo_run(folder: Path) -> None:
+    """Remove what an earlier demo made, and nothing else."""
+    from medvidbench_hf.evaluation.run import read_run
+
+    if not (folder / "run.json").exists():
+        return
+    record = read_run(folder)
+    if record.get("model") != "prior" or not str(record.get("data")).startswith("simulated@"):
+        raise InputError(f"{folder} holds a run that is not the demo's: choose another --out")
+    for name in ("predictions.jsonl", "run.json", "report.json", "report.html"):
         (folder / name).unlink(missing_ok=True)
     folder.rmdir()
 
