@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Build data sets and look after them.")
 app.add_typer(data_app, name="data")
-console = Console()
+console = Console(markup=False)
 
 OutFile = Annotated[Path | None, typer.Option("--json", help="Write the result to this file as JSON.")]
 
@@ -32,7 +32,7 @@ def _about() -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
-    videos: Annotated[int, typer.Option(help="Number of simulated videos.")] = 120,
+    videos: Annotated[int, typer.Option(help="Number of simulated videos.", min=8)] = 120,
 ) -> None:
     """Build the simulated benchmark, answer it with the prior, score it, write the report. Offline, no GPU.
 
@@ -46,12 +46,17 @@ def demo(
 
     datasets.disable_progress_bars()  # nine small configs; the long steps have bars of their own
     started = time.monotonic()
-    data, answers = out / "simulated", out / "prior"
-    built = build("simulated", data, num_proc=_cores(), overwrite=_is_ours(data), progress=True, videos=videos)
-    configs = datasets.get_dataset_config_names(str(data))
-    rows = {config: datasets.load_dataset(str(data), config) for config in configs}
+    marker, data, answers = out / ".demo", out / "simulated", out / "prior"
+    if out.exists() and any(out.iterdir()) and not marker.is_file():
+        raise InputError(f"{out} is not empty and was not made by the demo: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    built = build("simulated", data, num_proc=_cores(), overwrite=True, progress=True, videos=videos)
+    configs = datasets.get_dataset_config_names(str(data.resolve()))
+    rows = {config: datasets.load_dataset(str(data.resolve()), config) for config in configs}
     first = rows["all"]["test"][0]
-    _clear_demo_run(answers)
+    for name in ("predictions.jsonl", "run.json", "report.json", "report.html"):
+        (answers / name).unlink(missing_ok=True)
     run_model(_model("prior", data), data, answers, progress=True)
     report = score_run(answers)
     _print_report(report)
@@ -69,8 +74,6 @@ def demo(
 8. Took {time.monotonic() - started:.0f} s. Everything is simulated: no number says anything about medical ability.
 9. Try in Python: load_dataset("{data}", "stg", split="test")
 10. Try a real source: medvidbench data build --source nurvid --root NurViD-benchmark --out nurvid""",
-        markup=False,
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -101,6 +104,7 @@ def data_build(
     options: dict[str, Any] = {k: v for k, v in {"videos": videos, "seed": seed}.items() if v is not None}
     if not media:
         options["media"] = False
+    _json_target(json_file)
     if options and source.lower() != "simulated":
         raise InputError(f"--{next(iter(options))} belongs to --source simulated")
     built = build(source, out, root=root, num_proc=num_proc or _cores(), overwrite=overwrite, progress=True, **options)
@@ -134,7 +138,7 @@ def data_relocate(data: Annotated[Path, typer.Argument(help="A built folder that
     """
     from medvidbench_hf.builder import relocate
 
-    console.print(f"{relocate(data)} rows changed in {data}", highlight=False)
+    console.print(f"{relocate(data)} rows changed in {data}")
 
 
 @app.command()
@@ -169,6 +173,7 @@ def run(
 def score(
     predictions: Annotated[Path, typer.Argument(help="A run's folder, or a predictions.jsonl.")],
     data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
+    split: Annotated[str | None, typer.Option(help="The split it answers; a run's folder knows, else test.")] = None,
     protocol: Annotated[str, typer.Option(help="strict: every row counts, what cannot be read is wrong.")] = "strict",
     json_file: OutFile = None,
     per_sample: Annotated[bool, typer.Option(help="Keep one entry a row in the JSON.")] = False,
@@ -182,7 +187,8 @@ def score(
 
     if protocol != "strict":
         raise InputError(f"unknown protocol {protocol!r}; known: strict")
-    report = score_run(predictions, data)
+    _json_target(json_file)
+    report = score_run(predictions, data, split)
     _print_report(report)
     if json_file:
         write_json(json_file, report if per_sample else {k: v for k, v in report.items() if k != "per_sample"})
@@ -192,6 +198,7 @@ def score(
 def report(
     predictions: Annotated[Path, typer.Argument(help="A run's folder, or a predictions.jsonl.")],
     data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
+    split: Annotated[str | None, typer.Option(help="The split it answers; a run's folder knows, else test.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write into; the run's own by default.")] = None,
 ) -> None:
     """Write report.json and report.html: tables, and the worst cases with frames and timelines.
@@ -200,8 +207,8 @@ def report(
     """
     from medvidbench_hf.evaluation import score_run, write_report
 
-    page = write_report(predictions, score_run(predictions, data), out)
-    console.print(f"open {page}", highlight=False, soft_wrap=True)
+    page = write_report(predictions, score_run(predictions, data, split), out)
+    console.print(f"open {page}", soft_wrap=True)
 
 
 # --- printing --------------------------------------------------------------------------------------------------
@@ -212,10 +219,14 @@ def _print_report(report: dict[str, Any]) -> None:
     from medvidbench_hf.evaluation.score import COLUMNS
 
     title = f"{report['model'] or 'predictions'}, {report['split']} split, protocol {report['protocol']}"
+    if report["model"] is None:
+        console.print(
+            f"no run.json beside the file: taken as answers to the {report['split']} split of {report['data']}"
+        )
     table = Table(title=title, title_justify="left")
     table.add_column("column")
     for name in ("score", "95 % interval", "prior", "n", "parsed", "skipped"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     baseline = (report["baseline"] or {}).get("metrics") or {}
     for column in COLUMNS:
         interval, n = report["ci"][column], report["n"][column]
@@ -238,9 +249,9 @@ def _print_report(report: dict[str, Any]) -> None:
         console.print(sources)
     missing = {column: n["rows"] - n["answered"] for column, n in report["n"].items() if n["rows"] > n["answered"]}
     for column, count in missing.items():
-        console.print(f"{column}: {count} rows have no answer and count as wrong", highlight=False)
+        console.print(f"{column}: {count} rows have no answer and count as wrong")
     if any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items()):
-        console.print("The *_llm columns need a judge; their rows are skipped, not scored 0.", highlight=False)
+        console.print("The *_llm columns need a judge; their rows are skipped, not scored 0.")
 
 
 def _print_build(built: Any) -> None:
@@ -257,11 +268,11 @@ def _print_build(built: Any) -> None:
         table.add_row(task, *(f"{counts.get(split, 0):,}" for split in SPLITS))
     console.print(table)
     for reason, n in built.dropped.items():
-        console.print(f"left out: {n:,} rows, {reason}", highlight=False)
+        console.print(f"left out: {n:,} rows, {reason}")
     for warning in built.warnings:
-        console.print(f"warning: {warning}", highlight=False)
+        console.print(f"warning: {warning}")
     media = f"{built.clips:,} clips" if built.clips else "text only, no clips"
-    console.print(f"{media}; each row left out is in {built.folder}/dropped.jsonl", highlight=False, soft_wrap=True)
+    console.print(f"{media}; each row left out is in {built.folder}/dropped.jsonl", soft_wrap=True)
     console.print(
         f'load_dataset("{built.folder}", "{next(iter(built.rows))}", split="test")', highlight=False, soft_wrap=True
     )
@@ -287,25 +298,10 @@ def _megabytes(folder: Path) -> int:
     return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder was built from the simulated source, so that the demo may build it again."""
-    from medvidbench_hf.builder import read_build
-
-    return (folder / "build.json").is_file() and read_build(folder).source == "simulated"
-
-
-def _clear_demo_run(folder: Path) -> None:
-    """Remove what an earlier demo made, and nothing else."""
-    from medvidbench_hf.evaluation.run import read_run
-
-    if not (folder / "run.json").exists():
-        return
-    record = read_run(folder)
-    if record.get("model") != "prior" or not str(record.get("data")).startswith("simulated@"):
-        raise InputError(f"{folder} holds a run that is not the demo's: choose another --out")
-    for name in ("predictions.jsonl", "run.json", "report.json", "report.html"):
-        (folder / name).unlink(missing_ok=True)
-    folder.rmdir()
+def _json_target(path: Path | None) -> None:
+    """Say before the work that its result has nowhere to go."""
+    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
+        raise InputError(f"--json {path}: not a file in a folder that exists")
 
 
 def main() -> None:
@@ -319,7 +315,7 @@ def main() -> None:
             print("interrupted: the same command goes on where it stopped (a run: with --resume)", file=sys.stderr)
         raise
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(1)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import medvidbench_hf
-from medvidbench_hf.builder import MedVidBench, build, read_build, read_samples, relocate, rows
-from medvidbench_hf.builder import folder as folders
+from medvidbench_hf.builder import MedVidBench, build, only_one, read_build, read_samples, relocate, rows
 from medvidbench_hf.sample import TASKS, InputError, Sample, features
 from medvidbench_hf.tasks import gold_problem
 from tests import nurvid_files
@@ -261,25 +261,120 @@ def test_an_error_in_a_worker_ends_the_build_however_much_is_left_to_do(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_that_is_killed_ends_the_build_with_a_sentence(
+def test_a_worker_that_is_killed_ends_the_build_with_a_sentence_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "gold_problem", lambda sample: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(OSError, match="a worker process was killed"):
-        build("simulated", tmp_path / "out", videos=400, media=False, num_proc=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "gold_problem", lambda sample: os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(OSError, match=r"a worker process was killed.*the same command goes on"):
+            build("simulated", tmp_path / "out", videos=400, media=False, num_proc=2)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.building"]
+    assert build("simulated", tmp_path / "out", videos=400, media=False, num_proc=2).found["videos"] == 400
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_builds_of_one_folder_at_once_are_refused(tmp_path: Path) -> None:
+    with only_one(tmp_path / "out", "built"), pytest.raises(InputError, match="being built by another process"):
+        build("simulated", tmp_path / "out", videos=4, media=False, wait_s=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_builds_of_one_folder_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "LOCK_WAIT_S", 0)
-    from filelock import FileLock
+def test_nothing_but_a_build_is_ever_replaced(tmp_path: Path) -> None:
+    for name in ("out", "next.building"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="holds no build"):
+        build("simulated", tmp_path / "out", videos=4, media=False, overwrite=True)
+    with pytest.raises(InputError, match=r"next\.building is in the way"):
+        build("simulated", tmp_path / "next", videos=4, media=False, overwrite=True)
+    assert all((tmp_path / name / "thesis.tex").read_text() == "years of work" for name in ("out", "next.building"))
 
-    out = tmp_path / "out"
-    building = tmp_path / "out.building"
-    building.mkdir()
-    with FileLock(building / ".lock"), pytest.raises(InputError, match="being built by another process"):
-        build("simulated", out, videos=4, media=False)
-    assert building.exists()
+
+def test_an_old_build_comes_back_when_the_swap_was_cut_short(tmp_path: Path) -> None:
+    """As a kill between the two renames leaves it."""
+    old = build("simulated", tmp_path / "out", videos=4, media=False)
+    (tmp_path / "out.building").mkdir()
+    (tmp_path / "out.building/fingerprint").write_text("of the new build")
+    (tmp_path / "out").rename(tmp_path / "out.building/.replaced")
+    assert build("simulated", tmp_path / "out", videos=4, media=False) == old
+
+
+def test_an_overwrite_that_fails_keeps_the_old_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = build("simulated", tmp_path / "out", videos=4, media=False)
+    monkeypatch.setattr(rows, "gold_problem", lambda sample: "made up")
+    with pytest.raises(InputError, match="no row could be built"):
+        build("simulated", tmp_path / "out", videos=8, media=False, overwrite=True)
+    assert read_build(tmp_path / "out") == old
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_broken_build_record_can_be_overwritten(tmp_path: Path) -> None:
+    build("simulated", tmp_path / "out", videos=4, media=False)
+    (tmp_path / "out/build.json").write_text("{")
+    with pytest.raises(InputError, match="--overwrite"):
+        build("simulated", tmp_path / "out", videos=4, media=False)
+    build("simulated", tmp_path / "out", videos=4, media=False, overwrite=True)
+
+
+def test_a_moved_build_is_not_taken_for_one_that_is_in_its_place(tmp_path: Path) -> None:
+    build("simulated", tmp_path / "here", videos=4)
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(InputError, match="medvidbench data relocate"):
+        build("simulated", tmp_path / "there", videos=4)
+    relocate(tmp_path / "there")
+    assert build("simulated", tmp_path / "there", videos=4).folder == str(tmp_path / "there")
+
+
+def test_relocate_keeps_three_parts_of_a_path_and_takes_nothing_else(tmp_path: Path) -> None:
+    build("simulated", tmp_path / "out", videos=4)
+    path = next(tmp_path.glob("out/data/*/*.parquet"))
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("video")
+    field = table.schema.field(column)
+
+    def write(clip: str) -> None:
+        cells = pa.array([{"bytes": None, "path": clip}] * table.num_rows, field.type)
+        pq.write_table(table.set_column(column, field, cells), path)
+
+    for clip in ("/etc/hosts", "/a/clips/../../x.mp4"):
+        write(clip)
+        with pytest.raises(InputError, match="field video"):
+            relocate(tmp_path / "out")
+    write("/old/clips/NurViD/clips/0-9.mp4")
+    relocate(tmp_path / "out")
+    assert pq.read_table(path)["video"][0]["path"].as_py() == str(tmp_path / "out/clips/NurViD/clips/0-9.mp4")
+
+
+def test_a_source_is_the_same_in_any_case_and_with_its_defaults_written_out(tmp_path: Path) -> None:
+    built = build("Simulated", tmp_path / "out", videos=4, media=False)
+    assert "license: apache-2.0" in (tmp_path / "out/README.md").read_text()
+    assert build("simulated", tmp_path / "out", videos=4, media=False, seed=0) == built
+
+
+@pytest.mark.parametrize("name", ["json", "my data", "größe"])
+def test_a_folder_may_have_any_name_that_datasets_can_load(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build("simulated", name, videos=4, media=False)
+    assert next(read_samples(name, "train")).split == "train"
+
+
+@pytest.mark.parametrize("name", ["exp[v2]", "do::ub", "a*", "x.py"])
+def test_a_folder_whose_name_datasets_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="for patterns"):
+        build("simulated", tmp_path / name, videos=4, media=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_row_file_is_named(tmp_path: Path) -> None:
+    build("simulated", tmp_path / "out", videos=4, media=False)
+    path = next(tmp_path.glob("out/data/tal/*.parquet"))
+    path.write_bytes(path.read_bytes()[:2000])
+    for action in (lambda: list(read_samples(tmp_path / "out", "train")), lambda: relocate(tmp_path / "out")):
+        with pytest.raises(InputError) as caught:
+            action()
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

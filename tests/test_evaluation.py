@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from medvidbench_hf.builder import build, read_samples
+from medvidbench_hf.builder import build, only_one, read_samples
 from medvidbench_hf.evaluation import COLUMNS, run, score_predictions, score_run, write_report
 from medvidbench_hf.models.prior import Prior
 from medvidbench_hf.predictions import Prediction, read_predictions
@@ -116,7 +116,7 @@ def test_the_prior_refuses_what_it_has_never_seen_and_a_split_without_answers() 
     prior = Prior.fit([sample("tal")])
     assert next(prior.answers([sample("stg").public()])).finish_reason == "refusal"
     with pytest.raises(InputError, match="no answers"):
-        Prior.fit([sample("tal", truth=None)])
+        Prior.fit([sample("tal", truth=None), sample("tal", truth=Spans(())), sample("stg", truth=Boxes(()))])
 
 
 # --- run -------------------------------------------------------------------------------------------------------
@@ -178,9 +178,40 @@ def test_a_folder_is_not_run_over_by_accident_or_with_another_config(folder: Pat
     with pytest.raises(InputError, match="no run to resume"):
         run(Gold(folder), folder, tmp_path / "other", resume=True)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/notes").touch()
-    with pytest.raises(InputError, match="holds no run"):
+    (tmp_path / "mine/predictions.jsonl").write_text("mine")
+    with pytest.raises(InputError, match=r"a predictions\.jsonl and no run\.json"):
         run(Gold(folder), folder, tmp_path / "mine")
+    assert (tmp_path / "mine/predictions.jsonl").read_text() == "mine"
+    assert not (tmp_path / "other").exists()
+
+
+def test_two_runs_do_not_write_into_one_folder_at_once(folder: Path, tmp_path: Path) -> None:
+    with only_one(tmp_path / "run", "written"), pytest.raises(InputError, match="being written by another process"):
+        run(Gold(folder), folder, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"), [([0, 0], "row 0, which was not asked or was answered"), ([0], "no answer to")]
+)
+def test_a_model_that_does_not_answer_each_question_once_does_not_finish(
+    folder: Path, tmp_path: Path, indices: list[int], message: str
+) -> None:
+    class Wrong(Watcher):
+        def answers(self, samples: Iterable[PublicSample]) -> Iterator[Prediction]:
+            return (Prediction(index, "x") for index in indices)
+
+    with pytest.raises(ValueError, match=message):
+        run(Wrong(), folder, tmp_path / "run")
+    assert not json.loads((tmp_path / "run/run.json").read_text())["finished"]
+
+
+@pytest.mark.parametrize("field", ["model", "data", "data_path", "split", "tasks", "limit"])
+def test_a_run_record_with_a_wrong_field_is_named(folder: Path, tmp_path: Path, field: str) -> None:
+    out = run(Gold(folder), folder, tmp_path / "run", limit=3)
+    record = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**record, field: {"wrong": 1}}))
+    with pytest.raises(InputError, match=rf"run\.json field {field}"):
+        score_run(out)
 
 
 @pytest.mark.slow
@@ -244,6 +275,16 @@ def test_rows_are_averaged_over_rows_and_sources_stand_beside() -> None:
     assert report["by_source"]["A"]["NAP_acc"] == pytest.approx(2 / 3)
     assert report["by_source"]["B"]["NAP_acc"] == 0.0
     assert report["by_task"]["next_action"]["per_class"] == {"tying": 0.5}
+
+
+def test_a_lone_file_is_scored_against_the_split_that_is_named(folder: Path, tmp_path: Path) -> None:
+    out = run(Gold(folder), folder, tmp_path / "run", limit=9)
+    lone = tmp_path / "lone.jsonl"
+    lone.write_bytes((out / "predictions.jsonl").read_bytes())
+    assert score_run(lone, folder)["split"] == "test"
+    assert score_run(lone, folder, split="train")["split"] == "train"
+    with pytest.raises(InputError, match="was run on test"):
+        score_run(out, split="train")
 
 
 def test_the_majority_answer_stands_beside_forms() -> None:
@@ -354,6 +395,25 @@ def test_true_and_predicted_boxes_are_drawn_in_their_colours(folder: Path, tmp_p
     colours = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures[0])))).astype(int)
     for colour in ((26, 160, 90), (235, 110, 30)):
         assert (np.abs(colours - colour).sum(-1) < 90).sum() > 100
+
+
+def test_a_lone_surrogate_in_an_answer_does_not_stop_a_run_or_a_report(folder: Path, tmp_path: Path) -> None:
+    class Odd(Watcher):
+        name = "odd [/red]"
+
+        def answers(self, samples: Iterable[PublicSample]) -> Iterator[Prediction]:
+            return (Prediction(s.index, "half a \ud83d") for s in samples)
+
+    out = run(Odd(), folder, tmp_path / "run", tasks=["tal"])
+    assert read_predictions(out)
+    assert write_report(out, score_run(out, baseline=False)).is_file()
+    assert sorted(p.name for p in out.iterdir()) == ["predictions.jsonl", "report.html", "report.json", "run.json"]
+
+
+def test_a_report_on_a_lone_file_says_where_to(folder: Path, tmp_path: Path) -> None:
+    out = run(Gold(folder), folder, tmp_path / "run", tasks=["tal"])
+    with pytest.raises(InputError, match="--out"):
+        write_report(out / "predictions.jsonl", score_run(out))
 
 
 def test_text_only_data_gives_a_page_without_frames(tmp_path: Path) -> None:

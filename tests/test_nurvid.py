@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from medvidbench_hf.builder.folder import fingerprint
 from medvidbench_hf.sample import InputError, Label, Sample, Span, Spans
 from medvidbench_hf.sources import Dropped, nurvid
 from medvidbench_hf.tasks import gold_problem
@@ -120,6 +121,9 @@ def change(root: Path, edit: Any) -> None:
         (lambda m: m["wash-3"].update(operationID=[1]), r"video 'wash-3' field operationID"),
         (lambda m: m["wash-3"].update(resolution="big"), r"video 'wash-3' field resolution: 'big'"),
         (lambda m: m["wash-3"].update(duration=None), r"video 'wash-3' field duration"),
+        (lambda m: m["wash-3"].update(duration=10**400), r"video 'wash-3' field duration"),
+        (lambda m: m["wash-3"].update(duration=1e9), r"video 'wash-3' field duration"),
+        (lambda m: m["wash-3"].update(operationID=True), r"video 'wash-3' field operationID"),
         (lambda m: m["wash-3"].update(annotations=None), r"video 'wash-3' field annotations"),
         (lambda m: m["wash-3"]["annotations"][1].update(actionID=0), r"field annotations\[1\].actionID: '0'"),
         (lambda m: m["wash-3"]["annotations"][1].update(segment=[5, 3]), r"field annotations\[1\].segment"),
@@ -147,6 +151,31 @@ def test_a_video_that_comes_twice_in_the_json_is_named(root: Path) -> None:
     path.write_text(path.read_text().replace('"wash-1": ', '"wash-0": '))
     with pytest.raises(InputError, match="'wash-0' comes twice"):
         nurvid.read(root)
+
+
+def test_a_split_file_without_a_header_loses_no_row(root: Path) -> None:
+    path = root / "annotations/task1&3/val.csv"
+    before = [video.video_id for video in nurvid.read(root).videos]
+    path.write_text(path.read_text().partition("\n")[2])
+    assert [video.video_id for video in nurvid.read(root).videos] == before
+
+
+def test_a_split_file_that_is_not_text_is_named(root: Path) -> None:
+    (root / "annotations/task1&3/val.csv").write_bytes(b"path-label\n\xe9.mp4 1\n")
+    with pytest.raises(InputError, match=r"val\.csv: not UTF-8"):
+        nurvid.read(root)
+
+
+def test_a_video_is_found_in_either_folder_and_a_replaced_one_is_another_build(root: Path) -> None:
+    (root / "dataset/Preprocessed videos").mkdir(parents=True)
+    (root / "dataset/Original_videos").mkdir()
+    file = root / "dataset/Original_videos/wash-0.mp4"
+    file.write_bytes(b"one")
+    reading = nurvid.read(root)
+    assert reading.videos[0].file == str(file)
+    stamp = fingerprint("nurvid", reading)
+    file.write_bytes(b"other")
+    assert fingerprint("nurvid", nurvid.read(root)) != stamp
 
 
 def test_a_label_that_the_json_contradicts_is_named(root: Path) -> None:

@@ -16,7 +16,7 @@ on with the clips it has. Memory does not grow with the number of rows.
 
 from medvidbench_hf.builder.card import data_files
 from medvidbench_hf.builder.dataset import MedVidBench, load, read_samples, split_names
-from medvidbench_hf.builder.folder import Built, build, read_build, relocate
+from medvidbench_hf.builder.folder import Built, build, only_one, read_build, relocate
 
 __all__ = [
     "Built",
@@ -24,6 +24,7 @@ __all__ = [
     "build",
     "data_files",
     "load",
+    "only_one",
     "read_build",
     "read_samples",
     "relocate",

@@ -15,7 +15,7 @@ import medvidbench_hf
 from medvidbench_hf.builder.card import data_files
 from medvidbench_hf.builder.folder import build, fingerprint, read_build
 from medvidbench_hf.builder.rows import ROWS_PER_GROUP
-from medvidbench_hf.sample import TASKS, InputError, Sample, features
+from medvidbench_hf.sample import SPLITS, TASKS, InputError, Sample, features
 from medvidbench_hf.sources import source_module
 
 
@@ -24,23 +24,33 @@ def read_samples(data: str | Path, split: str, task: str = "all") -> Iterator[Sa
 
     Raises InputError for a folder that is no data set, and for a config or split that it does not have.
     """
-    if Path(data).is_dir():
-        read_build(data)
-    elif str(data).count("/") != 1 or Path(data).is_absolute() or str(data).startswith("."):
-        raise InputError(
-            f"{data}: no such folder; --data takes a folder made by `medvidbench data build`, or ORG/NAME on the Hub"
-        )
+    if split not in SPLITS:
+        raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     try:
-        rows = datasets.load_dataset(str(data), task, split=split)
-    except ValueError as error:
-        raise InputError(f"{data}: {str(error).splitlines()[0]}") from None
+        rows = datasets.load_dataset(_address(data), task, split=split)
+    except (ValueError, datasets.exceptions.DatasetGenerationError) as error:
+        problem = error.__cause__ or error
+        raise InputError(f"{data}: {' '.join(str(problem).split())[:300]}") from None
     for row in rows.cast_column("video", datasets.Video(decode=False)):
         yield Sample.from_row(row)
 
 
 def split_names(data: str | Path) -> list[str]:
     """The splits of a data set."""
-    return datasets.get_dataset_split_names(str(data), "all")
+    return datasets.get_dataset_split_names(_address(data), "all")
+
+
+def _address(data: str | Path) -> str:
+    """What `datasets` is told: a built folder's whole path (a bare "json" would be its JSON reader), or ORG/NAME."""
+    folder = Path(data)
+    if folder.is_dir():
+        read_build(folder)
+        return str(folder.resolve())
+    if str(data).count("/") != 1 or folder.is_absolute() or str(data).startswith((".", "~")):
+        raise InputError(
+            f"{data}: no such folder; --data takes a folder made by `medvidbench data build`, or ORG/NAME on the Hub"
+        )
+    return str(data)
 
 
 class MedVidBenchConfig(datasets.BuilderConfig):
@@ -78,7 +88,8 @@ class MedVidBench(datasets.ArrowBasedBuilder):
     ) -> None:
         if config_name not in (*TASKS, "all"):
             raise InputError(f"unknown task {config_name!r}; known: {', '.join(TASKS)}, all")
-        stamp = fingerprint(source, source_module(source).read(root, **options), options)
+        source = source.lower()
+        stamp = fingerprint(source, source_module(source).read(root, **options))
         self.source_root, self.options, self.num_proc = root, options, num_proc
         super().__init__(
             cache_dir=cache_dir, dataset_name="medvidbench", config_name=config_name, source=source, fingerprint=stamp
@@ -89,7 +100,15 @@ class MedVidBench(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: object) -> list[datasets.SplitGenerator]:
         folder = Path(self._cache_dir_root, "medvidbench", "built", f"{self.config.source}-{self.config.fingerprint}")
-        build(self.config.source, folder, root=self.source_root, num_proc=self.num_proc, progress=True, **self.options)
+        build(
+            self.config.source,
+            folder,
+            root=self.source_root,
+            num_proc=self.num_proc,
+            progress=True,
+            wait_s=-1,  # several processes of one training may load at once
+            **self.options,
+        )
         generators = []
         for split, files in data_files(folder, self.config.name).items():
             generators.append(datasets.SplitGenerator(name=split, gen_kwargs={"files": files}))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ from medvidbench_hf.builder.rows import ROWS_PER_GROUP, write_rows
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources import Reading, source_module
 
-LOCK_WAIT_S = 3  # the workers of a build that was killed live on for a second
+UNFINISHED = ".unfinished"  # `datasets` finds no file in a hidden folder, so it cannot load half a build
+REPLACED = ".replaced"
 
 
 @dataclass(frozen=True)
@@ -53,71 +57,154 @@ def build(
     num_proc: int = 1,
     overwrite: bool = False,
     progress: bool = False,
+    wait_s: float = 3.0,
     **options: Any,
 ) -> Built:
     """Build a data set folder from a source.
 
     root: the folder with the source's annotations. options: the source's own (the simulated source takes seed,
-    videos, media). An existing `out` that is the same build is returned as it is; any other content raises InputError
-    unless `overwrite`. Raises InputError on bad input, naming file, row and field, and leaves nothing behind.
-    """
-    started = time.monotonic()
-    reading = source_module(source).read(root, **options)
-    stamp = fingerprint(source, reading, options)
-    out = Path(out).resolve()
-    if (out / "build.json").is_file() and read_build(out).fingerprint == stamp:
-        return read_build(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise InputError(f"{out} is not empty and holds something else: choose another folder, or --overwrite")
+    videos, media). wait_s: how long to wait for another process that builds the same folder, -1 without end; the
+    workers of a build that was killed live on for a second.
 
+    An existing `out` that is the same build is returned as it is. With `overwrite` another build is replaced, once the
+    new one is complete; a folder that is no build never is. Raises InputError on bad input, naming file, row and
+    field, and leaves nothing behind. On OSError (a full disk, a killed worker) what was done stays in OUT.building,
+    and the same call goes on with it.
+    """
+    source = source.lower()
+    reading = source_module(source).read(root, **options)
+    stamp = fingerprint(source, reading)
+    out = _place(out)
     building = out.with_name(out.name + ".building")
-    partial = building / ".unfinished"  # `datasets` finds no file in a hidden folder, so it cannot load half a build
-    marker = building / "fingerprint"
+    with only_one(out, "built", wait_s):
+        _restore(out, building)
+        present = _present(out, stamp, overwrite)
+        if present:
+            return present
+        if building.exists() and any(building.iterdir()) and not (building / "fingerprint").is_file():
+            raise InputError(f"{building} is in the way and was not made by a build: move it")
+        try:
+            return _make(source, reading, stamp, out, building, num_proc, progress)
+        except InputError:
+            _clear(building)
+            raise
+        except OSError as error:
+            raise OSError(f"{error}; what is done stays in {building}, the same command goes on with it") from error
+
+
+def _make(source: str, reading: Reading, stamp: str, out: Path, building: Path, num_proc: int, progress: bool) -> Built:
+    """Make everything in OUT.building, then put it in the place of OUT."""
+    started = time.monotonic()
+    partial, marker = building / UNFINISHED, building / "fingerprint"
     building.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(building / ".lock", timeout=LOCK_WAIT_S)
+    if not marker.is_file() or marker.read_text() != stamp:
+        marker.write_text(stamp)
+        shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(exist_ok=True)
+    shutil.rmtree(partial / "data", ignore_errors=True)
+    for torn in (partial / "clips").rglob("*.partial"):
+        torn.unlink()
+    rows, dropped = write_rows(source, reading, partial, out, num_proc, progress)
+    if not rows:
+        raise InputError(f"{source}: no row could be built ({sum(dropped.values())} left out: {dict(dropped)})")
+    built = Built(
+        folder=str(out),
+        source=source,
+        options=reading.options,
+        fingerprint=stamp,
+        version=medvidbench_hf.__version__,
+        found=reading.found,
+        known=reading.known,
+        warnings=[*reading.warnings, *_count_warnings(reading)],
+        rows=rows,
+        dropped=dict(dropped),
+        clips=sum(1 for path in (partial / "clips").rglob("*") if path.is_file()),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    write_card(built, partial)
+    _write_build(built, partial)
+    if out.exists():
+        out.rename(building / REPLACED)
+    partial.rename(out)
+    _clear(building)  # and with it the replaced build, which until now could come back
+    return built
+
+
+@contextmanager
+def only_one(folder: Path, doing: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Keep other processes away from a folder; InputError where one is at it after `wait_s` (-1: wait without end).
+
+    The lock is in the temporary folder: beside the folder it would be left behind, or be removed under a waiting
+    process. So it holds within one machine.
+    """
+    name = f"medvidbench-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:16]}.lock"
+    lock = FileLock(Path(tempfile.gettempdir(), name), timeout=wait_s)
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(f"{out} is being built by another process") from None
+        raise InputError(f"{folder} is being {doing} by another process") from None
     try:
-        if not (marker.is_file() and marker.read_text() == stamp):
-            shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(exist_ok=True)
-        marker.write_text(stamp)
-        shutil.rmtree(partial / "data", ignore_errors=True)
-        for torn in (partial / "clips").rglob("*.partial"):
-            torn.unlink()
-        rows, dropped = write_rows(source, reading, partial, out, num_proc, progress)
-        if not rows:
-            raise InputError(f"{source}: no row could be built ({sum(dropped.values())} left out: {dict(dropped)})")
-        built = Built(
-            folder=str(out),
-            source=source,
-            options=options,
-            fingerprint=stamp,
-            version=medvidbench_hf.__version__,
-            found=reading.found,
-            known=reading.known,
-            warnings=[*reading.warnings, *_count_warnings(reading)],
-            rows=rows,
-            dropped=dict(dropped),
-            clips=sum(1 for path in (partial / "clips").rglob("*") if path.is_file()),
-            seconds=round(time.monotonic() - started, 1),
-        )
-        write_card(built, partial)
-        (partial / "build.json").write_text(json.dumps(asdict(built), indent=1) + "\n", encoding="utf-8")
-        if out.exists():
-            out.rename(building / ".replaced")
-        partial.rename(out)
-        shutil.rmtree(building)
-    except (InputError, OSError):
-        shutil.rmtree(building, ignore_errors=True)
-        raise
+        yield
     finally:
         lock.release()
+
+
+def _place(out: str | Path) -> Path:
+    """OUT as an absolute path that `datasets` can load from."""
+    try:
+        place = Path(out).resolve()
+    except RuntimeError as error:  # a loop of symbolic links
+        raise InputError(f"{out}: {error}") from None
+    if any(mark in str(place) for mark in ("*", "?", "[", "]", "::")) or place.suffix == ".py":
+        raise InputError(
+            f"{place}: `datasets` takes *, ?, [, ], :: and .py for patterns or scripts: choose another name"
+        )
+    if place.exists() and not place.is_dir():
+        raise InputError(f"{place} is a file, not a folder")
+    return place
+
+
+def _present(out: Path, stamp: str, overwrite: bool) -> Built | None:
+    """The build in OUT where it is the wanted one; None where OUT is free or may be replaced."""
+    if not out.is_dir() or not any(out.iterdir()):
+        return None
+    if not (out / "build.json").is_file():
+        raise InputError(f"{out} is not empty and holds no build: choose another folder")
+    try:
+        built = read_build(out)
+    except InputError:
+        if overwrite:
+            return None
+        raise
+    if built.fingerprint != stamp:
+        if overwrite:
+            return None
+        raise InputError(f"{out} is not empty and holds another build: choose another folder, or --overwrite")
+    if built.folder != str(out):
+        raise InputError(f"{out} was built as {built.folder} and moved: medvidbench data relocate {out}")
     return built
+
+
+def _restore(out: Path, building: Path) -> None:
+    """Finish or undo a swap that a kill or an error cut short."""
+    replaced = building / REPLACED
+    if replaced.exists() and not out.exists():
+        replaced.rename(out)
+    elif replaced.exists():
+        shutil.rmtree(replaced)
+
+
+def _clear(building: Path) -> None:
+    """Remove what a build made in OUT.building, and the folder."""
+    shutil.rmtree(building / UNFINISHED, ignore_errors=True)
+    shutil.rmtree(building / REPLACED, ignore_errors=True)
+    (building / "fingerprint").unlink(missing_ok=True)
+    with suppress(OSError):  # something of the user's lies in it
+        building.rmdir()
+
+
+def _write_build(built: Built, folder: Path) -> None:
+    (folder / "build.json").write_text(json.dumps(asdict(built), indent=1) + "\n", encoding="utf-8")
 
 
 def read_build(folder: str | Path) -> Built:
@@ -131,40 +218,56 @@ def read_build(folder: str | Path) -> Built:
         raise InputError(f"{path}: not a build record ({error}); build the folder again with --overwrite") from None
 
 
-def fingerprint(source: str, reading: Reading, options: dict[str, Any]) -> str:
-    """Names a build: package version, source, options, the annotation files' bytes, and which videos have files."""
-    digest = hashlib.sha256(json.dumps([medvidbench_hf.__version__, source, sorted(options.items())]).encode())
+def fingerprint(source: str, reading: Reading) -> str:
+    """Names a build: package version, source, options, the annotation files' bytes, the videos' sizes and dates."""
+    digest = hashlib.sha256(json.dumps([medvidbench_hf.__version__, source, sorted(reading.options.items())]).encode())
     for path in reading.files:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    digest.update(str([getattr(video, "file", None) for video in reading.videos]).encode())
+    for file in (getattr(video, "file", None) for video in reading.videos):
+        stat = file and Path(file).stat()
+        digest.update(str(stat and (file, stat.st_size, stat.st_mtime_ns)).encode())
     return digest.hexdigest()[:16]
 
 
 def relocate(folder: str | Path) -> int:
     """Rewrite the clip paths of a folder that was moved; the number of rows that changed.
 
-    `datasets` resolves no relative path inside Parquet, so rows hold absolute ones.
+    `datasets` resolves no relative path inside Parquet, so rows hold absolute ones. Only the last three parts of a
+    path, source, video and clip, are kept.
     """
     folder = Path(folder).resolve()
+    built = read_build(folder)
     changed = 0
-    files = sorted(folder.glob("data/*/*.parquet"))
-    if not files:
-        raise InputError(f"{folder}: no data/<task>/<split>.parquet below it")
-    for path in files:
+    for path in sorted(folder.glob("data/*/*.parquet")):
         partial = path.with_suffix(".partial")
-        with pq.ParquetFile(path) as table, pq.ParquetWriter(partial, table.schema_arrow) as writer:
-            for batch in table.iter_batches(ROWS_PER_GROUP):
-                clips = batch.column("video").to_pylist()
-                for clip in clips:
-                    if clip and clip["path"] and not clip["path"].startswith("hf://"):
-                        place = folder / "clips" / clip["path"].rpartition("/clips/")[2]
-                        changed += str(place) != clip["path"]
-                        clip["path"] = str(place)
-                column = batch.schema.get_field_index("video")
-                writer.write_batch(batch.set_column(column, "video", pa.array(clips, batch.schema.field(column).type)))
-        partial.replace(path)
+        try:
+            with pq.ParquetFile(path) as table, pq.ParquetWriter(partial, table.schema_arrow) as writer:
+                for batch in table.iter_batches(ROWS_PER_GROUP):
+                    clips = batch.column("video").to_pylist()
+                    for clip in clips:
+                        if clip and clip["path"] and not clip["path"].startswith("hf://"):
+                            place = str(folder / "clips" / Path(*_clip_parts(path, clip["path"])))
+                            changed += place != clip["path"]
+                            clip["path"] = place
+                    column = batch.schema.get_field_index("video")
+                    kind = batch.schema.field(column).type
+                    writer.write_batch(batch.set_column(column, "video", pa.array(clips, kind)))
+            partial.replace(path)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+        finally:
+            partial.unlink(missing_ok=True)
     stamp_card(folder)
+    _write_build(replace(built, folder=str(folder)), folder)
     return changed
+
+
+def _clip_parts(table: Path, clip: str) -> tuple[str, ...]:
+    """source, video and clip of an absolute clip path."""
+    parts = Path(clip).parts[-4:]
+    if len(parts) < 4 or parts[0] != "clips" or ".." in parts:
+        raise InputError(f"{table} field video: {clip!r} is not .../clips/<source>/<video>/<clip>")
+    return parts[1:]
 
 
 def _count_warnings(reading: Reading) -> list[str]:

@@ -43,7 +43,7 @@ def write_rows(
     source: str, reading: Reading, partial: Path, out: Path, num_proc: int, progress: bool
 ) -> tuple[dict[str, dict[str, int]], Counter[str]]:
     """Make every row and clip; (task -> split -> rows, reason -> rows left out)."""
-    chunks = [(source, videos, partial, out) for videos in _chunks(reading.videos, num_proc)]
+    chunks = [(source, videos, partial, out) for videos in _chunks(reading, num_proc)]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     next_index: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
@@ -66,12 +66,12 @@ def write_rows(
     return {task: dict(counts[task]) for task in TASKS if task in counts}, dropped
 
 
-def _chunks(videos: Sequence[Any], num_proc: int) -> Iterator[list[Any]]:
+def _chunks(reading: Reading, num_proc: int) -> Iterator[list[Any]]:
     """The videos in portions of one split each, in order within their split."""
-    # Small enough to share out and to show progress.
-    size = max(1, min(VIDEOS_PER_CHUNK, len(videos) // (8 * num_proc)))
+    # Small enough to share out, to show progress, and to stop soon.
+    size = 1 if reading.media else max(1, min(VIDEOS_PER_CHUNK, len(reading.videos) // (8 * num_proc)))
     for split in SPLITS:
-        of_split = [video for video in videos if video.split == split]
+        of_split = [video for video in reading.videos if video.split == split]
         for first in range(0, len(of_split), size):
             yield of_split[first : first + size]
 

@@ -19,10 +19,10 @@ from PIL import Image
 
 from medvidbench_hf import __version__, tasks
 from medvidbench_hf.builder import read_samples
-from medvidbench_hf.evaluation.run import write_json
+from medvidbench_hf.evaluation.run import write_json, write_text
 from medvidbench_hf.evaluation.score import COLUMNS, Report
 from medvidbench_hf.predictions import read_predictions
-from medvidbench_hf.sample import Box, Boxes, Sample, Segments, Spans, Truth
+from medvidbench_hf.sample import Box, Boxes, InputError, Sample, Segments, Spans, Truth
 
 WORST_PER_TASK = 3
 FRAMES_PER_CASE = 6
@@ -31,17 +31,16 @@ GREEN, ORANGE, BLUE = (26, 160, 90), (235, 110, 30), (60, 130, 246)
 
 
 def write_report(run: str | Path, report: Report, out: str | Path | None = None) -> Path:
-    """Write report.json and report.html into `out` (the run's folder by default); the page's path."""
-    folder = Path(run) if Path(run).is_dir() else Path(run).parent
-    out = Path(out) if out else folder
+    """Write report.json and report.html into `out` (a run's own folder by default); the page's path."""
+    if out is None and not Path(run).is_dir():
+        raise InputError(f"{run} is a file: say with --out which folder the report goes to")
+    out = Path(out or run)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "report.json", report)
     samples = {s.index: s for s in read_samples(report["data"], report["split"])}
-    page = out / "report.html"
-    partial = page.with_suffix(".partial")
-    partial.write_text(_page(report, samples, read_predictions(run)), encoding="utf-8")
-    partial.replace(page)
-    return page
+    page = _page(report, samples, read_predictions(run))
+    write_json(out / "report.json", report)
+    write_text(out / "report.html", page)
+    return out / "report.html"
 
 
 def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any]) -> str:
@@ -181,11 +180,12 @@ def _decode(sample: Sample, times: list[float]) -> np.ndarray | None:
     if sample.video is None or not Path(sample.video).is_file():
         return None
     try:
-        from medvidbench_hf.video import frames_at
-
-        return frames_at(sample.video, times)
-    except ImportError:
+        import torchcodec  # noqa: F401
+    except (ImportError, RuntimeError):  # not installed, or without FFmpeg's libraries
         return None
+    from medvidbench_hf.video import frames_at
+
+    return frames_at(sample.video, times)
 
 
 def _boxes_at(sample: Sample, said: Truth | None, time_s: float) -> list[tuple[Box, tuple[int, int, int]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 from rich.progress import track
 
 import medvidbench_hf
-from medvidbench_hf.builder import read_build, read_samples
+from medvidbench_hf.builder import only_one, read_build, read_samples
 from medvidbench_hf.models import Model
-from medvidbench_hf.predictions import FILE_NAME, PredictionLog, cut_torn_line, read_predictions
-from medvidbench_hf.sample import InputError, Sample
+from medvidbench_hf.predictions import FILE_NAME, Prediction, PredictionLog, cut_torn_line, read_predictions
+from medvidbench_hf.sample import SPLITS, InputError, PublicSample, Sample
 
 
 def run(
@@ -37,6 +37,8 @@ def run(
     refuses another model, data or selection, and asks again where an answer had ended in an error. Answers reach the
     disk one by one; run.json gets `finished` last.
     """
+    if split not in SPLITS:
+        raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     out = Path(out)
     config = {
         "model": model.name,
@@ -47,12 +49,7 @@ def run(
         "package": medvidbench_hf.__version__,
     }
     config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-    done = _answered(out, config, config_hash, resume)
-
     chosen = [sample.public() for sample in select(data, split, tasks, limit)]
-    asked = [sample for sample in chosen if sample.index not in done]
-
-    out.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
         **config,
         "data_path": str(Path(data).resolve()) if Path(data).is_dir() else str(data),
@@ -62,13 +59,31 @@ def run(
         "versions": {name: version(name) for name in ("datasets", "numpy", "scipy")},
         "finished": False,
     }
-    write_json(out / "run.json", record)
-    with PredictionLog(out / FILE_NAME) as log:
-        answers = model.answers(asked)
-        for prediction in track(answers, description=f"running {model.name}", total=len(asked), disable=not progress):
-            log.write(prediction)
-    write_json(out / "run.json", {**record, "finished": True})
+    with only_one(out, "written"):
+        done = _answered(out, config, config_hash, resume)
+        asked = [sample for sample in chosen if sample.index not in done]
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "run.json", record)
+        with PredictionLog(out / FILE_NAME) as log:
+            answers = _checked(model, asked)
+            for prediction in track(answers, f"running {model.name}", len(asked), disable=not progress):
+                log.write(prediction)
+        write_json(out / "run.json", {**record, "finished": True})
     return out
+
+
+def _checked(model: Model, asked: list[PublicSample]) -> Iterator[Prediction]:
+    """The model's answers; ValueError where it does not give one for each question."""
+    open_questions = {sample.index for sample in asked}
+    for prediction in model.answers(asked):
+        if prediction.index not in open_questions:
+            raise ValueError(f"model {model.name} answered row {prediction.index}, which was not asked or was answered")
+        open_questions.remove(prediction.index)
+        yield prediction
+    if open_questions:
+        raise ValueError(
+            f"model {model.name} gave no answer to {len(open_questions)} rows, {min(open_questions)} first"
+        )
 
 
 def select(data: str | Path, split: str, tasks: Sequence[str] = (), limit: int | None = None) -> list[Sample]:
@@ -78,7 +93,7 @@ def select(data: str | Path, split: str, tasks: Sequence[str] = (), limit: int |
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """RUN/run.json; InputError where it is not there or broken."""
+    """RUN/run.json; InputError where it is not there or not a run's record."""
     path = Path(folder) / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -86,8 +101,12 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: not there; `medvidbench run` writes it") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error})") from None
-    if not isinstance(record, dict) or "split" not in record:
-        raise InputError(f"{path} field split: missing; this is not a run's record")
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: not a run's record")
+    kinds = {"model": str, "data": str, "data_path": str, "split": str, "tasks": list, "limit": int | None}
+    for field, kind in kinds.items():
+        if not isinstance(record.get(field), kind):
+            raise InputError(f"{path} field {field}: {record.get(field)!r}; this is not a run's record")
     return record
 
 
@@ -101,16 +120,24 @@ def data_name(data: str | Path) -> str:
 
 def write_json(path: Path, value: object) -> None:
     """Write whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write whole or not at all; a lone surrogate, which a model may give, becomes a question mark."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _answered(out: Path, config: dict[str, Any], config_hash: str, resume: bool) -> set[int]:
     """The indices that need no answer any more."""
     if not (out / "run.json").exists():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"{out} is not empty and holds no run: choose another folder")
+        if (out / FILE_NAME).exists():
+            raise InputError(f"{out} holds a {FILE_NAME} and no run.json: choose another folder")
         if resume:
             raise InputError(f"{out} holds no run to resume")
         return set()

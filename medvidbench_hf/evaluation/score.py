@@ -46,10 +46,13 @@ RESAMPLES = 1000
 Report = dict[str, Any]
 
 
-def score_run(run: str | Path, data: str | Path | None = None, baseline: bool = True) -> Report:
+def score_run(
+    run: str | Path, data: str | Path | None = None, split: str | None = None, baseline: bool = True
+) -> Report:
     """Score a run's folder, or a predictions.jsonl with `data` given, against the rows that were asked.
 
-    A run's own record says which split, tasks and limit; a lone file is scored against the test split.
+    A run's own record says which split, tasks and limit. A lone file carries none of that: it is taken to answer
+    `split` (test by default) of `data`, which nothing can verify.
 
     Raises InputError where the data is not what the run was made on, an index is not in the split, or the split has
     no answers.
@@ -63,7 +66,9 @@ def score_run(run: str | Path, data: str | Path | None = None, baseline: bool = 
         data = record["data_path"]
     if record is not None and data_name(data) != record["data"]:
         raise InputError(f"{data} is {data_name(data)}, but {folder} was run on {record['data']}")
-    record = record or {"split": "test", "model": None}
+    if record is not None and split not in (None, record["split"]):
+        raise InputError(f"split {split!r}, but {folder} was run on {record['split']}")
+    record = record or {"split": split or "test", "model": None}
     split = record["split"]
     samples = select(data, split, record.get("tasks", ()), record.get("limit"))
     report = score_predictions(samples, predictions)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 from statistics import median, median_low
 from typing import Self
@@ -64,7 +65,7 @@ class Prior:
         """Raises InputError when no sample has a truth."""
         seen: dict[Key, list[Truth]] = defaultdict(list)
         for sample in train:
-            if sample.truth is not None:
+            if sample.truth is not None and getattr(sample.truth, fields(sample.truth)[0].name):
                 truth = _relative(sample, sample.truth)
                 for key in _keys(sample):
                     seen[key].append(truth)

@@ -40,14 +40,15 @@ class Reading:
     """A source as read.
 
     videos: one record a video, each with `split` and `video_id`. found: counts for the summary. known: the counts the
-    owner states, to compare with. warnings: one line each. files: the annotation files that were read. media: whether
-    `clip_frames` works.
+    owner states, to compare with. warnings: one line each. options: the source's options with their defaults. files:
+    the annotation files that were read. media: whether `clip_frames` works.
     """
 
     videos: Sequence[Any]
     found: dict[str, int]
     known: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     media: bool = False
 

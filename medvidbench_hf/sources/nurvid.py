@@ -12,12 +12,10 @@ Licence: CC BY 4.0 with a disclaimer, research only. The videos are not redistri
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +34,7 @@ VIDEO_FOLDERS = ("Preprocessed videos", "Original_videos")  # the small copies f
 RATES = (1.0, 0.5, 0.25, 0.2, 0.1)  # the release's sampling rates for long clips, frames per second
 MAX_FRAMES = 180  # of one clip, as in the release
 MIN_CLIP_S = 20.0
+LONGEST_S = 86_400.0  # no video lasts a day
 DURATION_SLACK_S = 1.0  # `duration` is cut to whole seconds
 
 
@@ -70,9 +69,7 @@ def read(root: str | Path | None) -> Reading:
     found = _files(Path(root))
     procedures, actions = _names(found["xlsx"])
     records = _json(found["json"])
-    videos_folder = next(
-        (folder for name in VIDEO_FOLDERS if (folder := found["root"] / "dataset" / name).is_dir()), None
-    )
+    folders = [folder for name in VIDEO_FOLDERS if (folder := found["root"] / "dataset" / name).is_dir()]
 
     parsed = {}
     for video_id, record in records.items():
@@ -87,9 +84,8 @@ def read(root: str | Path | None) -> Reading:
     for video_id, procedure, segments, duration_s, canvas in parsed.values():
         if video_id not in splits:
             continue
-        file = videos_folder and videos_folder / f"{video_id}.mp4"
-        if file is not None and not file.is_file():
-            file, without_file = None, without_file + 1
+        file = next((path for folder in folders if (path := folder / f"{video_id}.mp4").is_file()), None)
+        without_file += file is None
         ids = names[procedure]
         videos.append(
             Video(
@@ -107,15 +103,15 @@ def read(root: str | Path | None) -> Reading:
     warnings = []
     if len(videos) < len(records):
         warnings.append(f"{len(records) - len(videos)} annotated videos are in no split file and are left out")
-    if without_file:
-        warnings.append(f"{without_file} videos have no file in {videos_folder}: their rows are text-only")
+    if folders and without_file:
+        warnings.append(f"{without_file} videos have no file below {folders[0].parent}: their rows are text-only")
     return Reading(
         videos=videos,
         found={"videos": len(records), "segments": sum(len(item[2]) for item in parsed.values())},
         known=KNOWN,
         warnings=tuple(warnings),
         files=tuple(path for key, path in found.items() if key != "root"),
-        media=videos_folder is not None,
+        media=bool(folders),
     )
 
 
@@ -186,7 +182,7 @@ def _sample(
     video: Video, index: int, task: str, start_s: float, end_s: float, truth: Truth, raw: dict[str, Any], **fields: str
 ) -> Sample:
     duration_s = end_s - start_s
-    fps = next((rate for rate in RATES if duration_s * rate <= MAX_FRAMES), RATES[-1])
+    fps = next((rate for rate in RATES if duration_s * rate <= MAX_FRAMES), MAX_FRAMES / max(duration_s, 1.0))
     n_frames = max(1, int(duration_s * fps))
     render = tal.render if task == "tal" else next_action.render
     clip = f"{start_s:.2f}-{end_s:.2f}-{fps}"
@@ -326,7 +322,7 @@ def _video(
     if not isinstance(record, dict):
         raise wrong("(record)", record, "an object")
     procedure = record.get("operationID")
-    if not isinstance(procedure, int) or procedure not in procedures:
+    if type(procedure) is not int or procedure not in procedures:
         raise wrong("operationID", procedure, f"1..{max(procedures)}")
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(record.get("resolution")))
     if not size:
@@ -340,7 +336,7 @@ def _video(
     segments = []
     for k, item in enumerate(annotations):
         action = item.get("actionID") if isinstance(item, dict) else None
-        if not isinstance(action, int) or action not in actions:
+        if type(action) is not int or action not in actions:
             raise wrong(f"annotations[{k}].actionID", action, f"1..{max(actions)}")
         times = item.get("segment")
         if not (isinstance(times, list) and len(times) == 2 and all(map(_is_time, times)) and times[0] <= times[1]):
@@ -350,7 +346,7 @@ def _video(
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
+    return type(value) in (int, float) and 0 <= value <= LONGEST_S
 
 
 def _splits(found: dict[str, Path], records: dict[str, Any]) -> dict[str, str]:
@@ -358,21 +354,24 @@ def _splits(found: dict[str, Path], records: dict[str, Any]) -> dict[str, str]:
     splits: dict[str, str] = {}
     for split in SPLIT_FILES:
         path = found[split]
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for n, row in enumerate(csv.reader(file), start=1):
-                text = ",".join(row).strip()
-                if n == 1 or not text:  # the header is spelled in two ways
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text ({error})") from None
+        # "csv" by name: a header, spelled in two ways, then a path and a number with a space between
+        for n, text in enumerate(map(str.strip, lines), start=1):
+            match = re.fullmatch(r"(?:[^\s/]*/)*([\w-]{1,64})\.mp4 (\d{1,6})", text)
+            if match is None:
+                if n == 1 or not text:
                     continue
-                match = re.fullmatch(r"\S*?([\w-]+)\.mp4 (\d+)", text)
-                if not match:
-                    raise InputError(f"{path} row {n}: {text[:80]!r}, expected '/video_path/<id>.mp4 <procedure id>'")
-                video_id, procedure = match[1], int(match[2])
-                if video_id in splits:
-                    raise InputError(f"{path} row {n}: video {video_id!r} is in the {splits[video_id]} split already")
-                if video_id not in records:
-                    raise InputError(f"{path} row {n}: video {video_id!r} is not in {found['json'].name}")
-                if records[video_id]["operationID"] != procedure:
-                    said = f"{found['json'].name} says {records[video_id]['operationID']}"
-                    raise InputError(f"{path} row {n}: video {video_id!r} has procedure {procedure}, but {said}")
-                splits[video_id] = split
+                raise InputError(f"{path} row {n}: {text[:80]!r}, expected '/video_path/<id>.mp4 <procedure id>'")
+            video_id, procedure = match[1], int(match[2])
+            if video_id in splits:
+                raise InputError(f"{path} row {n}: video {video_id!r} is in the {splits[video_id]} split already")
+            if video_id not in records:
+                raise InputError(f"{path} row {n}: video {video_id!r} is not in {found['json'].name}")
+            if records[video_id]["operationID"] != procedure:
+                said = f"{found['json'].name} says {records[video_id]['operationID']}"
+                raise InputError(f"{path} row {n}: video {video_id!r} has procedure {procedure}, but {said}")
+            splits[video_id] = split
     return splits

@@ -44,9 +44,8 @@ def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: 
         raise ValueError(
             f"frames {frames.shape} {frames.dtype} do not fit (n, height, width, 3) uint8 and {len(times_s)} times"
         )
-    height, width = frames.shape[1:3]
-    if height % 2 or width % 2:
-        frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    even = [(0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)]
+    height, width = frames.shape[1] + even[0][1], frames.shape[2] + even[1][1]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -58,7 +57,7 @@ def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: 
             "-pix_fmt",
             "rgb24",
             "-s",
-            f"{frames.shape[2]}x{frames.shape[1]}",
+            f"{width}x{height}",
             "-r",
             str(_TICKS_PER_S),
             "-i",
@@ -79,9 +78,18 @@ def encode(frames: np.ndarray, times_s: Sequence[float], path: str | Path, crf: 
         *("-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(partial)),
     ]
     try:
-        done = subprocess.run(command, input=frames.tobytes(), capture_output=True, check=False)
-        if done.returncode:
-            raise OSError(f"ffmpeg could not write {path}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            try:
+                for frame in frames:  # one at a time: the frames of a clip may fill a good part of the memory
+                    process.stdin.write(np.pad(frame, even, mode="edge").tobytes())
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # ffmpeg stopped and says why
+            said = process.stderr.read().decode(errors="replace")
+        if process.returncode:
+            raise OSError(f"ffmpeg could not write {path}: {' '.join(said.split())[-300:]}")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -105,8 +113,12 @@ def frames_at(clip: str | Path, times_s: Sequence[float]) -> np.ndarray:
     A time before the first frame or after the last gives that frame. Raises InputError where the file is missing or
     does not decode.
     """
-    from torchcodec.decoders import VideoDecoder
-
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except ImportError:
+        raise InputError("reading clips needs the video extra: pip install 'medvidbench-hf[video]'") from None
+    except RuntimeError:
+        raise InputError("torchcodec cannot load FFmpeg's libraries: `apt-get install ffmpeg`") from None
     if not Path(clip).is_file():
         raise InputError(f"{clip}: no such video file")
     try:

@@ -50,6 +50,7 @@ __all__ = [
 
 # The split of a source's k-th video: 12 train, 3 validation, 5 test of 20, mixed so that a few videos have all three.
 _SPLITS = tuple({"t": "train", "v": "validation", "e": "test"}[letter] for letter in "tettvteetttvtettevtt")
+MOST_VIDEOS = 10**6  # 12 million questions
 VIDEOS_PER_SEED = 10**9  # read(seed=s) uses clip seeds s * 10**9 + number; a stream of training clips takes others
 
 
@@ -74,8 +75,8 @@ def read(root: Path | str | None = None, *, seed: int = 0, videos: int = 120, me
     """
     if videos < len(SOURCE_NAMES):
         raise InputError(f"videos {videos} is too few: give {len(SOURCE_NAMES)} or more, one for each simulated source")
-    if videos > VIDEOS_PER_SEED:
-        raise InputError(f"videos {videos} is too many: give {VIDEOS_PER_SEED} or fewer")
+    if videos > MOST_VIDEOS:
+        raise InputError(f"videos {videos} is too many: give {MOST_VIDEOS} or fewer")
     if seed < 0:
         raise InputError(f"seed {seed} is negative: give 0 or more")
     records = []
@@ -86,7 +87,8 @@ def read(root: Path | str | None = None, *, seed: int = 0, videos: int = 120, me
     found = {"videos": videos}
     for source in SOURCE_NAMES:
         found[source] = sum(record.source == source for record in records)
-    return Reading(videos=records, found=found, media=media)
+    options = {"seed": seed, "videos": videos, "media": media}
+    return Reading(videos=records, found=found, options=options, media=media)
 
 
 def samples(video: VideoRecord) -> Iterator[Sample]:
