@@ -31,7 +31,7 @@ def main() -> None:
     for shot in shots:
         picture.paste(shot, (0, top))
         top += shot.height + 12
-    picture.quantize(200).save(ROOT / "tests/bench/report.png", optimize=True)
+    picture.save(ROOT / "tests/bench/report.jpg", quality=88, optimize=True)
 
 
 if __name__ == "__main__":
