@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +45,10 @@ def demo(
     from medvidbench_hf.builder import build
     from medvidbench_hf.evaluation import run as run_model
     from medvidbench_hf.evaluation import score_run, write_report
+    from medvidbench_hf.video import need_decoder, need_ffmpeg
 
+    need_ffmpeg()
+    need_decoder()
     datasets.disable_progress_bars()  # nine small configs; the long steps have bars of their own
     started = time.monotonic()
     marker, data, answers = out / ".demo", out / "simulated", out / "prior"
@@ -84,7 +89,7 @@ def data_build(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     root: Annotated[Path | None, typer.Option(help="Folder with the source's annotations.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what is in OUT.")] = False,
-    num_proc: Annotated[int, typer.Option(help="Worker processes; 0 is one a core.")] = 0,
+    num_proc: Annotated[int, typer.Option(help="Worker processes; 0 is one a core.", min=0)] = 0,
     videos: Annotated[
         int | None, typer.Option(help="simulated only: number of videos, 12 to 13 questions each.")
     ] = None,
@@ -105,8 +110,6 @@ def data_build(
     if not media:
         options["media"] = False
     _json_target(json_file)
-    if options and source.lower() != "simulated":
-        raise InputError(f"--{next(iter(options))} belongs to --source simulated")
     built = build(source, out, root=root, num_proc=num_proc or _cores(), overwrite=overwrite, progress=True, **options)
     _print_build(built)
     if json_file:
@@ -242,7 +245,7 @@ def _print_report(report: dict[str, Any]) -> None:
         sources = Table(title="by source", title_justify="left")
         sources.add_column("column")
         for source in report["by_source"]:
-            sources.add_column(source, justify="right", overflow="fold")
+            sources.add_column(re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", source), justify="right", overflow="fold")
         for column in COLUMNS:
             if report["metrics"][column] is not None:
                 sources.add_row(column, *(number(columns[column]) for columns in report["by_source"].values()))
@@ -273,9 +276,8 @@ def _print_build(built: Any) -> None:
         console.print(f"warning: {warning}")
     media = f"{built.clips:,} clips" if built.clips else "text only, no clips"
     console.print(f"{media}; each row left out is in {built.folder}/dropped.jsonl", soft_wrap=True)
-    console.print(
-        f'load_dataset("{built.folder}", "{next(iter(built.rows))}", split="test")', highlight=False, soft_wrap=True
-    )
+    task, counts = next(iter(built.rows.items()))
+    console.print(f'load_dataset("{built.folder}", "{task}", split="{list(counts)[-1]}")', soft_wrap=True)
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------
@@ -308,6 +310,7 @@ def main() -> None:
     """Entry point: bad input, a full disk or a missing permission become one line."""
     if not sys.stderr.isatty():
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # a log needs no bars; read when datasets is imported
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
         app()
     except SystemExit as stop:

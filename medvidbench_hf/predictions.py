@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,7 @@ def read_predictions(path: str | Path) -> dict[int, Prediction]:
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `medvidbench run` writes it") from None
+        raise InputError(f"{path}: no such file; give a run's folder or a predictions.jsonl") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     found: dict[int, Prediction] = {}
@@ -66,6 +67,7 @@ def read_predictions(path: str | Path) -> dict[int, Prediction]:
             record = json.loads(line.decode("utf-8-sig" if n == 1 else "utf-8"), parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             if n == len(lines) > 1:  # without a line end: a kill tore it
+                warnings.warn(f"{path}: the last line is cut off and left out", stacklevel=2)
                 break
             raise InputError(f"{path} line {n} is not JSON ({error})") from None
         try:

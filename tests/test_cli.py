@@ -85,7 +85,7 @@ def test_a_data_holder_builds_runs_scores_and_reports(place: Path) -> None:
         (["data", "build", "--source", "nurvid", "--root", ".", "--out", "x"], "missing NurViD_annotations.json"),
         (
             ["data", "build", "--source", "nurvid", "--root", "NurViD", "--out", "x", "--videos", "8"],
-            "--videos belongs to",
+            "source nurvid has no option 'videos'",
         ),
         (["data", "build", "--source", "nurvid", "--root", "NurViD", "--out", "NurViD"], "not empty"),
         (["data", "stats", "NurViD"], "was not built"),

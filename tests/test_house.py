@@ -55,6 +55,23 @@ def test_every_command_in_the_readme_exists() -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
 
 
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    """One block after the other, in one process, beside a small demo and annotations of NurViD's shape."""
+    from medvidbench_hf.builder import build
+    from tests import nurvid_files
+
+    build("simulated", tmp_path / "demo/simulated", videos=40, num_proc=2)
+    nurvid_files.write(tmp_path / "NurViD-benchmark")
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 4
+    program = "\n".join(blocks) + "\nprint(report['n']['TAG_mIoU@0.5']['answered'])\n"
+    program = program.replace("tasks.score(sample, parsed).value,", "assert tasks.score(sample, parsed).value == 1.0,")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 10
+
+
 def test_the_readme_says_what_hugging_face_users_type_today() -> None:
     written = [ROOT / "README.md", ROOT / "dataset_card/template.md", *(ROOT / "medvidbench_hf").rglob("*.py")]
     for path in written:

@@ -27,6 +27,7 @@ def test_what_is_logged_is_read_back(tmp_path_factory: pytest.TempPathFactory, m
     assert list(read_predictions(path).values()) == many
 
 
+@pytest.mark.filterwarnings("ignore:.*the last line is cut off")
 @given(st.data())
 def test_a_file_cut_at_any_byte_reads_and_continues(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -49,6 +50,13 @@ def test_a_file_cut_at_any_byte_reads_and_continues(
 
 def read_whole_lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1]
+
+
+def test_a_torn_last_line_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text('{"index": 3, "prediction": "x"}\n{"index": 4, "pred')
+    with pytest.warns(UserWarning, match=r"predictions\.jsonl: the last line is cut off and left out"):
+        assert read_predictions(path) == {3: Prediction(3, "x")}
 
 
 def test_a_folder_means_the_file_in_it(tmp_path: Path) -> None:

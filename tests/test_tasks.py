@@ -228,6 +228,24 @@ def test_a_label_is_the_same_in_another_case_and_with_other_separators(word: str
         assert next_action.score(Parsed(Label(f"clip cut x{word}")), truth).value == 0.0
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("The next step is likely to be dissection.", "dissection"),
+        ("dissection, as packaging comes later", "dissection, as packaging comes later"),
+        ("I think: clipping and cutting", "clipping-and-cutting"),
+        ("DISSECTION", "DISSECTION"),
+        ("dissection or packaging", "dissection or packaging"),
+        ("something else", "something else"),
+    ],
+)
+def test_a_sentence_that_names_one_label_of_the_list_is_read_as_that_one(text: str, label: str) -> None:
+    options = ("dissection", "packaging", "cutting", "clipping-and-cutting")
+    parsed = next_action.parse(text, options)
+    assert parsed.value == Label(label)
+    assert (not parsed.issues) == (text == "DISSECTION")
+
+
 def test_per_class_accuracy_is_the_mean_within_each_true_label() -> None:
     rows = [(Label("a"), 1.0), (Label("a"), 0.0), (Label("b"), 1.0)]
     assert next_action.per_class(rows) == {"a": 0.5, "b": 1.0}

@@ -16,7 +16,7 @@ from medvidbench_hf.builder.card import data_files
 from medvidbench_hf.builder.folder import build, fingerprint, read_build
 from medvidbench_hf.builder.rows import ROWS_PER_GROUP
 from medvidbench_hf.sample import SPLITS, TASKS, InputError, Sample, features
-from medvidbench_hf.sources import source_module
+from medvidbench_hf.sources import read_source
 
 
 def read_samples(data: str | Path, split: str, task: str = "all") -> Iterator[Sample]:
@@ -46,7 +46,8 @@ def _address(data: str | Path) -> str:
     if folder.is_dir():
         read_build(folder)
         return str(folder.resolve())
-    if str(data).count("/") != 1 or folder.is_absolute() or str(data).startswith((".", "~")):
+    on_the_hub = str(data).count("/") == 1 and not str(data).startswith((".", "~", "/")) and not folder.parent.is_dir()
+    if not on_the_hub:
         raise InputError(
             f"{data}: no such folder; --data takes a folder made by `medvidbench data build`, or ORG/NAME on the Hub"
         )
@@ -89,7 +90,7 @@ class MedVidBench(datasets.ArrowBasedBuilder):
         if config_name not in (*TASKS, "all"):
             raise InputError(f"unknown task {config_name!r}; known: {', '.join(TASKS)}, all")
         source = source.lower()
-        stamp = fingerprint(source, source_module(source).read(root, **options))
+        stamp = fingerprint(source, read_source(source, root, options))
         self.source_root, self.options, self.num_proc = root, options, num_proc
         super().__init__(
             cache_dir=cache_dir, dataset_name="medvidbench", config_name=config_name, source=source, fingerprint=stamp

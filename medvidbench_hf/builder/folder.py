@@ -21,7 +21,7 @@ import medvidbench_hf
 from medvidbench_hf.builder.card import stamp_card, write_card
 from medvidbench_hf.builder.rows import ROWS_PER_GROUP, write_rows
 from medvidbench_hf.sample import InputError
-from medvidbench_hf.sources import Reading, source_module
+from medvidbench_hf.sources import Reading, read_source
 
 UNFINISHED = ".unfinished"  # `datasets` finds no file in a hidden folder, so it cannot load half a build
 REPLACED = ".replaced"
@@ -72,7 +72,7 @@ def build(
     and the same call goes on with it.
     """
     source = source.lower()
-    reading = source_module(source).read(root, **options)
+    reading = read_source(source, root, options)
     stamp = fingerprint(source, reading)
     out = _place(out)
     building = out.with_name(out.name + ".building")

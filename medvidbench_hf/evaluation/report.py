@@ -93,7 +93,9 @@ def _columns_table(report: Report) -> str:
             )
         )
     head = ("column", "score", "95 % interval", "prior", "n", "answered", "parsed", "skipped", "truncated")
-    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}<p class=soft>*_llm columns need a judge; without one they are empty and their rows count as skipped.</p>"
+    unjudged = any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items())
+    note = "<p class=soft>*_llm columns need a judge; their rows are skipped, not scored 0.</p>" if unjudged else ""
+    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}{note}"
 
 
 def _sources_table(report: Report) -> str:
@@ -109,6 +111,8 @@ def _task_section(task: str, report: Report, samples: dict[int, Sample], predict
     if "per_class" in measures:
         labels = [(label, number(value)) for label, value in measures["per_class"].items()]
         tables += f"<details><summary>By true label</summary>{_table(('label', 'accuracy'), labels)}</details>"
+    if "majority_answer" in measures:
+        tables += "<p class=soft>majority_answer: what the best constant answer would score on these very rows.</p>"
     cases = "".join(
         _case(row, samples[row["index"]], predictions.get(row["index"])) for row in worst(report["per_sample"], task)
     )
@@ -133,14 +137,19 @@ def worst(rows: Sequence[dict[str, Any]], task: str, n: int = WORST_PER_TASK) ->
 
 def _case(row: dict[str, Any], sample: Sample, prediction: Any) -> str:
     text = prediction.prediction if prediction else ""
+    true = sample.answer or ""
+    if sample.task == "stg":  # one box a line
+        true, shown = (answer.replace("] ", "]\n") for answer in (true, text))
+    else:
+        shown = text
     said = tasks.parse(sample, text).value
     issues = f"<p class=issues>{escape('; '.join(row['issues']))}</p>" if row["issues"] else ""
     score = "to be judged" if row["score"] is None else f"score {row['score']:.3f}"
     return f"""<div class=case><h3>{escape(sample.source)} · {escape(sample.video_id)} · row {sample.index}<span>{score}</span></h3>
 <p class=question>{escape(sample.question)}</p>
 {_frames(sample, said)}{_timeline(sample, said)}
-<div class=answers><div class=k>true</div><div class=true>{escape(sample.answer or "")}</div>
-<div class=k>answered</div><div class=said>{escape(text[:2000]) or "(nothing)"}</div></div>{issues}</div>"""
+<div class=answers><div class=k>true</div><div class=true>{escape(true)}</div>
+<div class=k>answered</div><div class=said>{escape(shown[:2000]) or "(nothing)"}</div></div>{issues}</div>"""
 
 
 # --- frames ----------------------------------------------------------------------------------------------------
@@ -148,12 +157,18 @@ def _case(row: dict[str, Any], sample: Sample, prediction: Any) -> str:
 
 def _frames(sample: Sample, said: Truth | None) -> str:
     """A row of frames: at the requested times with boxes, or spread over the clip."""
-    times = _times_to_show(sample)
-    frames = _decode(sample, times)
-    if frames is None:
+    if sample.video is None:
         return ""
-    from medvidbench_hf.video import draw_boxes
+    from medvidbench_hf.video import draw_boxes, frames_at, need_decoder
 
+    if not Path(sample.video).is_file():
+        return f"<p class=issues>No clip at {escape(sample.video)}: was the data moved? medvidbench data relocate</p>"
+    try:
+        need_decoder()
+    except InputError as error:
+        return f"<p class=issues>No frames: {escape(str(error))}</p>"
+    times = _times_to_show(sample)
+    frames = frames_at(sample.video, times)
     figures = []
     for time_s, frame in zip(times, frames, strict=True):
         width_px = max(1, round(FRAME_HEIGHT_PX * frame.shape[1] / frame.shape[0]))
@@ -173,19 +188,6 @@ def _times_to_show(sample: Sample) -> list[float]:
     if sample.region:
         picked[0] = sample.region.time_s
     return sorted(dict.fromkeys(picked))
-
-
-def _decode(sample: Sample, times: list[float]) -> np.ndarray | None:
-    """Frames of the clip, or None where there is no clip on this machine or nothing to decode it with."""
-    if sample.video is None or not Path(sample.video).is_file():
-        return None
-    try:
-        import torchcodec  # noqa: F401
-    except (ImportError, RuntimeError):  # not installed, or without FFmpeg's libraries
-        return None
-    from medvidbench_hf.video import frames_at
-
-    return frames_at(sample.video, times)
 
 
 def _boxes_at(sample: Sample, said: Truth | None, time_s: float) -> list[tuple[Box, tuple[int, int, int]]]:

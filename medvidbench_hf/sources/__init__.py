@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -51,6 +52,16 @@ class Reading:
     options: dict[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     media: bool = False
+
+
+def read_source(name: str, root: str | Path | None, options: dict[str, Any]) -> Reading:
+    """Read a source; InputError for an option that it does not have."""
+    module = source_module(name)
+    known = [option for option in signature(module.read).parameters if option != "root"]
+    for option in options:
+        if option not in known:
+            raise InputError(f"source {name} has no option {option!r}; it has {', '.join(known) or 'none'}")
+    return module.read(root, **options)
 
 
 def source_module(name: str) -> ModuleType:

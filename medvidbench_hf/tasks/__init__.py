@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from medvidbench_hf.sample import Sample
+from medvidbench_hf.sample import PublicSample, Sample
 from medvidbench_hf.tasks import (
     cvs_assessment,
     dense_captioning,
@@ -40,7 +40,10 @@ def render(sample: Sample) -> str:
     return TASKS[sample.task].render(sample.truth)
 
 
-def parse(sample: Sample, text: str) -> Parsed:
+def parse(sample: PublicSample, text: str) -> Parsed:
+    """An answer to the sample's question as its task reads it."""
+    if sample.task == "next_action":
+        return next_action.parse(text, sample.options)
     return TASKS[sample.task].parse(text)
 
 

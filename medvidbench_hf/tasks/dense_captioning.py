@@ -45,7 +45,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 # What stands before a range that opens the next event of a list on one line, with the end of the event before it.
-_NEXT_ON_LINE = re.compile(r"(?:^|[.;|,\])]\s{0,3}|\s)(?:[-•\[(]|\d{1,3}[.)])?\s{0,2}$")
+_NEXT_ON_LINE = re.compile(r"(?:^|[.:;!|,\])]\s{0,3}|\s)(?:[-•\[(]|\d{1,3}[.)])?\s{0,2}$")
 _AFTER_RANGE = re.compile(r"\s{0,3}[\])]?\s{0,3}(?P<separator>[:|,-])?\s{0,3}", re.IGNORECASE)
 _DESCRIPTION = re.compile(r"(?:description|caption)\s{0,3}:\s{0,3}", re.IGNORECASE)
 
@@ -87,7 +87,7 @@ def score(parsed: Parsed[Segments], truth: Segments, frame_interval_s: float = 0
 
 
 def _text_segments(text: str, issues: list[str]) -> list[Segment]:
-    """Events whose ranges open a line; where there is one line only, also those that follow on it."""
+    """Events whose ranges open a line; the first may follow a lead-in; on a single line any may follow another."""
     readable = plain(text, issues)
     one_line = "\n" not in text.strip()
     headers: list[_Header] = []
@@ -99,9 +99,9 @@ def _text_segments(text: str, issues: list[str]) -> list[Segment]:
         said = found.certain or after["separator"] == ":"
         if _LEAD.fullmatch(lead) and readable[line - 1 : line] in ("", "\n"):
             headers.append(_Header(found, line, after, said))
-        elif one_line and said and (boundary := _NEXT_ON_LINE.search(lead)) and boundary[0].strip():
+        elif (one_line or not headers) and said and (boundary := _NEXT_ON_LINE.search(lead)) and boundary[0].strip():
+            issues.append("several events on one line" if headers else "text before the first event left out")
             headers.append(_Header(found, line + boundary.start() + 1, after, said))
-            issues.append("several events on one line")
     if any(header.said for header in headers):
         headers = [header for header in headers if header.said]  # "2-3 towels are used" is no event beside these
     if any(readable[header.begins : header.range.at].strip() for header in headers):

@@ -13,7 +13,7 @@ wordings are in next_action.txt.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from medvidbench_hf.sample import Label
 from medvidbench_hf.tasks.answer import Parsed, Score, answer_parts, final_answer, fold, plain, read_json, unique
@@ -30,8 +30,12 @@ def render(truth: Label) -> str:
     return truth.label
 
 
-def parse(text: str) -> Parsed[Label]:
-    """Read a bare label, or one behind "Answer:", a lead-in, a bullet or a JSON key; only its first line counts."""
+def parse(text: str, options: Sequence[str] = ()) -> Parsed[Label]:
+    """Read a bare label, or one behind "Answer:", a lead-in, a bullet or a JSON key; only its first line counts.
+
+    options: the question's label list. A line that is no label but names exactly one of the list is read as that one;
+    a line that names several, or none, stays as it is and so is wrong.
+    """
     text, issues = final_answer(text)
     value = read_json(text)
     if isinstance(value, list) and len(value) == 1:
@@ -59,7 +63,22 @@ def parse(text: str) -> Parsed[Label]:
         issues.append("dashes, spaces or markdown made plain")
     if not fold(read):
         return Parsed(None, unique([*issues, "empty answer"]))
+    if options and fold(read) not in map(fold, options):
+        named = _named(read, options)
+        issues.append("the one label that is named taken" if len(named) == 1 else f"{len(named)} labels named")
+        read = named[0] if len(named) == 1 else read
     return Parsed(Label(read), unique(issues))
+
+
+def _named(text: str, options: Sequence[str]) -> list[str]:
+    """The labels that stand in the text as whole words; one inside a longer label that stands there does not count."""
+    rest, named = f" {fold(text)} ", []
+    for option in sorted(options, key=lambda o: -len(fold(o))):
+        word = f" {fold(option)} "
+        if word.strip() and word in rest:
+            named.append(option)
+            rest = rest.replace(word, " | ")
+    return named
 
 
 def score(parsed: Parsed[Label], truth: Label) -> Score:

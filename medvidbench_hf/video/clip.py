@@ -25,6 +25,16 @@ def need_ffmpeg() -> str:
     return found
 
 
+def need_decoder() -> None:
+    """InputError with the way to install what reads clips, where it is missing."""
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except ImportError:
+        raise InputError("reading clips needs the video extra: pip install 'medvidbench-hf[video]'") from None
+    except RuntimeError:
+        raise InputError("torchcodec cannot load FFmpeg's libraries: `apt-get install ffmpeg`") from None
+
+
 def ticks(times_s: Sequence[float]) -> list[int]:
     """Presentation times in milliseconds from the first frame; a repeated time moves on by one millisecond."""
     result: list[int] = []
@@ -113,12 +123,9 @@ def frames_at(clip: str | Path, times_s: Sequence[float]) -> np.ndarray:
     A time before the first frame or after the last gives that frame. Raises InputError where the file is missing or
     does not decode.
     """
-    try:
-        from torchcodec.decoders import VideoDecoder
-    except ImportError:
-        raise InputError("reading clips needs the video extra: pip install 'medvidbench-hf[video]'") from None
-    except RuntimeError:
-        raise InputError("torchcodec cannot load FFmpeg's libraries: `apt-get install ffmpeg`") from None
+    need_decoder()
+    from torchcodec.decoders import VideoDecoder
+
     if not Path(clip).is_file():
         raise InputError(f"{clip}: no such video file")
     try:

@@ -70,9 +70,11 @@ class VideoRecord(NamedTuple):
 def read(root: Path | str | None = None, *, seed: int = 0, videos: int = 120, media: bool = True) -> Reading:
     """The list of videos to build, shared out over the four sources in turn.
 
-    root is not used: there is nothing to read. videos=120 gives about 1,500 questions, videos=4000 about 50,000.
+    There are no files to read, so no root. videos=120 gives about 1,500 questions, videos=4000 about 50,000.
     Raises InputError for fewer than four videos or a negative seed.
     """
+    if root is not None:
+        raise InputError(f"the simulated source reads no files: leave root {root} out")
     if videos < len(SOURCE_NAMES):
         raise InputError(f"videos {videos} is too few: give {len(SOURCE_NAMES)} or more, one for each simulated source")
     if videos > MOST_VIDEOS:
