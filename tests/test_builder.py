@@ -308,6 +308,24 @@ def test_an_overwrite_that_fails_keeps_the_old_build(tmp_path: Path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_swap_that_fails_half_way_puts_the_old_build_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = build("simulated", tmp_path / "out", videos=4, media=False)
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == ".unfinished":
+            raise OSError("no space left on device")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fail)
+        with pytest.raises(OSError, match="no space left"):
+            build("simulated", tmp_path / "out", videos=8, media=False, overwrite=True)
+    assert read_build(tmp_path / "out") == old
+    assert build("simulated", tmp_path / "out", videos=8, media=False, overwrite=True).found["videos"] == 8
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_broken_build_record_can_be_overwritten(tmp_path: Path) -> None:
     build("simulated", tmp_path / "out", videos=4, media=False)
     (tmp_path / "out/build.json").write_text("{")

@@ -89,6 +89,7 @@ def build(
             _clear(building)
             raise
         except OSError as error:
+            _restore(out, building)
             raise OSError(f"{error}; what is done stays in {building}, the same command goes on with it") from error
 
 
@@ -98,8 +99,8 @@ def _make(source: str, reading: Reading, stamp: str, out: Path, building: Path, 
     partial, marker = building / UNFINISHED, building / "fingerprint"
     building.mkdir(parents=True, exist_ok=True)
     if not marker.is_file() or marker.read_text() != stamp:
+        shutil.rmtree(partial, ignore_errors=True)  # before the marker, which says whose clips these are
         marker.write_text(stamp)
-        shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(exist_ok=True)
     shutil.rmtree(partial / "data", ignore_errors=True)
     for torn in (partial / "clips").rglob("*.partial"):
