@@ -29,6 +29,7 @@ slow: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench.measure
+	$(BIN)/python -m tests.bench.readme_table
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
