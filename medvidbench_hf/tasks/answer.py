@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -111,20 +112,16 @@ def answer_parts(text: str) -> list[str]:
 
 def read_json(text: str) -> Any:
     """The JSON value that the text is, or that stands in its last code fence or amid its prose; None without one."""
-    tried = [text]
     fences = text.split("```")
-    if len(fences) >= 3:
-        tried.append(fences[-2].partition("\n")[2])
+    whole = [text, fences[-2].partition("\n")[2]] if len(fences) >= 3 else [text]
+    for part in map(str.strip, whole):
+        if part[:1] in ("[", "{"):
+            with suppress(ValueError, RecursionError):
+                return _DECODER.decode(part)
     start = _JSON_START.search(text)
     if start:
-        tried.append(text[start.start() :])
-    for part in tried:
-        part = part.strip()
-        if part[:1] in ("[", "{"):
-            try:
-                return _DECODER.raw_decode(part)[0] if part is not tried[0].strip() else _DECODER.decode(part)
-            except (ValueError, RecursionError):
-                continue
+        with suppress(ValueError, RecursionError):
+            return _DECODER.raw_decode(text, start.start())[0]
     return None
 
 
