@@ -218,7 +218,7 @@ def report(
 
 
 def _print_report(report: dict[str, Any]) -> None:
-    from medvidbench_hf.evaluation.report import number
+    from medvidbench_hf.evaluation.report import column_rows, number
     from medvidbench_hf.evaluation.score import COLUMNS
 
     title = f"{report['model'] or 'predictions'}, {report['split']} split, protocol {report['protocol']}"
@@ -230,16 +230,8 @@ def _print_report(report: dict[str, Any]) -> None:
     table.add_column("column")
     for name in ("score", "95 % interval", "prior", "n", "parsed", "skipped"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    baseline = (report["baseline"] or {}).get("metrics") or {}
-    for column in COLUMNS:
-        interval, n = report["ci"][column], report["n"][column]
-        table.add_row(
-            column,
-            number(report["metrics"][column]),
-            "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}",
-            number(baseline.get(column)),
-            *(str(n[key]) for key in ("rows", "parsed", "skipped")),
-        )
+    for row in column_rows(report, ("rows", "parsed", "skipped")):
+        table.add_row(*row)
     console.print(table)
     if len(report["by_source"]) > 1:
         sources = Table(title="by source", title_justify="left")

@@ -78,20 +78,20 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | Non
     return f"<table><tr>{cells}</tr>{body}</table>"
 
 
-def _columns_table(report: Report) -> str:
+def column_rows(report: Report, counts: Sequence[str]) -> list[tuple[str, ...]]:
+    """The ten columns as text: name, score, interval, the prior's score, and the named counts."""
     baseline = (report["baseline"] or {}).get("metrics") or {}
     rows = []
     for column in COLUMNS:
-        interval, n = report["ci"][column], report["n"][column]
-        rows.append(
-            (
-                column,
-                number(report["metrics"][column]),
-                "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
-                number(baseline.get(column)),
-                *(str(n[key]) for key in ("rows", "answered", "parsed", "skipped", "truncated")),
-            )
-        )
+        interval = report["ci"][column]
+        spread = "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
+        shown = (column, number(report["metrics"][column]), spread, number(baseline.get(column)))
+        rows.append((*shown, *(str(report["n"][column][name]) for name in counts)))
+    return rows
+
+
+def _columns_table(report: Report) -> str:
+    rows = column_rows(report, ("rows", "answered", "parsed", "skipped", "truncated"))
     head = ("column", "score", "95 % interval", "prior", "n", "answered", "parsed", "skipped", "truncated")
     unjudged = any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items())
     note = "<p class=soft>*_llm columns need a judge; their rows are skipped, not scored 0.</p>" if unjudged else ""
