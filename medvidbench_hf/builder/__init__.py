@@ -14,7 +14,6 @@ All of it is made in OUT.building/.unfinished and renamed at the end: OUT is com
 on with the clips it has. Memory does not grow with the number of rows.
 """
 
-from medvidbench_hf.builder.card import data_files
 from medvidbench_hf.builder.dataset import MedVidBench, load, read_samples, split_names
 from medvidbench_hf.builder.folder import Built, build, only_one, read_build, relocate
 
@@ -22,7 +21,6 @@ __all__ = [
     "Built",
     "MedVidBench",
     "build",
-    "data_files",
     "load",
     "only_one",
     "read_build",

@@ -10,7 +10,6 @@ import cmath
 from math import pi
 
 import numpy as np
-from PIL import Image
 
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources.simulated import bench, scenes, traces
@@ -125,14 +124,3 @@ def _draw_hand(
     for y in (-0.2, 0.02, 0.22):
         finger = [complex(0.86, y - 0.08), complex(1.25, y - 0.1), complex(1.25, y + 0.1), complex(0.86, y + 0.09)]
         pen.shape([tip + p * frame for p in finger], shade(glove, 1.08), shade(glove, 0.6))
-
-
-def contact_sheet(clip: Clip, size_px: int, columns: int = 8) -> Image.Image:
-    """The frames side by side, in reading order, for a look at the whole clip."""
-    frames = render(clip, size_px)
-    rows = -(-len(frames) // columns)
-    height, width = frames.shape[1:3]
-    sheet = Image.new("RGB", (columns * (width + 2), rows * (height + 2)))
-    for k, frame in enumerate(frames):
-        sheet.paste(Image.fromarray(frame), ((k % columns) * (width + 2), k // columns * (height + 2)))
-    return sheet
