@@ -21,6 +21,7 @@ import pytest
 import medvidbench_hf
 from medvidbench_hf.builder import MedVidBench, build, only_one, read_build, read_samples, relocate, rows
 from medvidbench_hf.sample import TASKS, InputError, Sample, features
+from medvidbench_hf.sources import Reading, simulated
 from medvidbench_hf.tasks import gold_problem
 from tests import nurvid_files
 
@@ -162,6 +163,18 @@ def test_a_folder_that_was_built_again_loads_its_new_rows(tmp_path: Path) -> Non
         build("simulated", tmp_path / "out", videos=8, media=False, seed=seed, overwrite=True)
         answers.append(datasets.load_dataset(str(tmp_path / "out"), "next_action", split="train")["id"])
     assert answers[0] != answers[1]
+
+
+def test_a_video_of_an_unknown_split_is_named_and_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = simulated.read
+
+    def with_a_wrong_split(root: None = None, *, seed: int = 0, videos: int = 120, media: bool = True) -> Reading:
+        reading = read(root, seed=seed, videos=videos, media=media)
+        return replace(reading, videos=[reading.videos[0]._replace(split="val"), *reading.videos[1:]])
+
+    monkeypatch.setattr(simulated, "read", with_a_wrong_split)
+    with pytest.raises(InputError, match="field split: 'val'"):
+        build("simulated", tmp_path / "out", videos=8, media=False)
 
 
 def test_a_row_whose_own_answer_does_not_score_is_left_out_with_its_reason(

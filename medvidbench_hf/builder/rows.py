@@ -20,7 +20,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from medvidbench_hf.sample import SPLITS, TASKS, Sample, features
+from medvidbench_hf.sample import TASKS, Sample, features
 from medvidbench_hf.sources import Dropped, Reading, source_module
 from medvidbench_hf.tasks import gold_problem
 
@@ -70,7 +70,8 @@ def _chunks(reading: Reading, num_proc: int) -> Iterator[list[Any]]:
     """The videos in portions of one split each, in order within their split."""
     # Small enough to share out, to show progress, and to stop soon.
     size = 1 if reading.media else max(1, min(VIDEOS_PER_CHUNK, len(reading.videos) // (8 * num_proc)))
-    for split in SPLITS:
+    # Of the splits there are, not of those there should be: a wrong one has to reach the sample's own check.
+    for split in dict.fromkeys(video.split for video in reading.videos):
         of_split = [video for video in reading.videos if video.split == split]
         for first in range(0, len(of_split), size):
             yield of_split[first : first + size]

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from medvidbench_hf.sample import Segment, Segments
 from medvidbench_hf.tasks.answer import (
-    RANGE,
     CaptionPair,
     FoundRange,
     Parsed,
@@ -92,7 +91,8 @@ def _text_segments(text: str, issues: list[str]) -> list[Segment]:
     one_line = "\n" not in text.strip()
     headers: list[_Header] = []
     for found in find_ranges(readable, issues):
-        line = max(readable.rfind("\n", 0, found.at) + 1, found.at - 80)
+        # A look further back than a lead-in can be long would make the search quadratic.
+        line = max(readable.rfind("\n", max(0, found.at - 81), found.at) + 1, found.at - 80)
         lead = readable[line : found.at]
         after = _AFTER_RANGE.match(readable, found.until)
         assert after is not None  # every part of it is optional
@@ -144,6 +144,5 @@ def _json_segments(value: Any) -> list[Segment]:
 def _span(value: Any) -> Any:
     """A span from [a, b] or from "a-b seconds"."""
     if isinstance(value, str):
-        found = find_ranges(plain(value[:80], []), []) if RANGE.search(value[:80]) else []
-        return found[0] if found else None
+        return next(iter(find_ranges(plain(value[:80], []), [])), None)
     return json_span(value)
