@@ -24,7 +24,7 @@ from medvidbench_hf import tasks
 from medvidbench_hf.builder import read_samples, split_names
 from medvidbench_hf.evaluation.run import data_name, read_run, select
 from medvidbench_hf.models.prior import Prior
-from medvidbench_hf.predictions import Prediction, read_predictions
+from medvidbench_hf.predictions import FILE_NAME, Prediction, read_predictions
 from medvidbench_hf.sample import InputError, Sample, Scores
 from medvidbench_hf.tasks import form, next_action
 
@@ -59,7 +59,8 @@ def score_run(
     """
     folder = Path(run) if Path(run).is_dir() else Path(run).parent
     predictions = read_predictions(run)
-    record = read_run(folder) if (folder / "run.json").exists() else None
+    is_the_runs = Path(run).is_dir() or Path(run).name == FILE_NAME  # a run.json says nothing of another file beside it
+    record = read_run(folder) if is_the_runs and (folder / "run.json").exists() else None
     if data is None:
         if record is None:
             raise InputError(f"{run} has no run.json beside it: say which data it answers with --data")

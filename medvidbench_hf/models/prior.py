@@ -82,8 +82,7 @@ class Prior:
             if typical is None:
                 yield Prediction(sample.index, "", finish_reason="refusal")
                 continue
-            text = TASKS[sample.task].render(_absolute(sample, typical))
-            yield Prediction(sample.index, text, tokens=len(text.split()))
+            yield Prediction(sample.index, TASKS[sample.task].render(_absolute(sample, typical)))
 
 
 def _keys(sample: PublicSample) -> tuple[Key, ...]:
