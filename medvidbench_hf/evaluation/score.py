@@ -1,13 +1,19 @@
-"""Score predictions under the `strict` protocol: every row counts, what cannot be read is wrong.
+"""Score answers under either protocol.
+
+    strict        ours: every row counts, what cannot be read is wrong
+    leaderboard   the board's, oddities included (medvidbench_hf.leaderboard)
 
 The report:
 
-    protocol    "strict"
+    protocol    "strict" or "leaderboard"
     metrics     the ten columns; null where no row of the task was answered, or no judge was asked
     ci          95 % intervals of the columns, by bootstrap over videos (questions of one video are not independent)
-    n           per column: rows, answered, parsed, skipped (no truth, or not judged), truncated
+    n           per column: rows, answered, parsed, skipped (not in the column's value), truncated
     by_source   columns within each source          by_task   every measure of each task, and what stands beside it
     baseline    the ten columns of `prior`, fitted on the train split and scored on the same rows
+    findings    leaderboard only: a line for each of the board's traps that moved a number or met rows
+    traps       leaderboard only: the same as data, with row indices and the column's value without the trap
+    nap_exact   leaderboard only: NAP_acc with exact labels only, which needs no model
     per_sample  one entry a row
 """
 
@@ -15,6 +21,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +30,21 @@ import numpy as np
 from medvidbench_hf import tasks
 from medvidbench_hf.builder import read_samples, split_names
 from medvidbench_hf.evaluation.run import data_name, read_run, select
+from medvidbench_hf.leaderboard import minilm, next_action
+from medvidbench_hf.leaderboard import score as board
+from medvidbench_hf.leaderboard.captions import Judged
+from medvidbench_hf.leaderboard.files import PREDICTIONS, RESULTS, AnswerFile, Entry, answers_by_row, read_answer_file
+from medvidbench_hf.leaderboard.pooling import Cells, pooled
+from medvidbench_hf.leaderboard.records import Record, kind_of, qa_type, record_of
 from medvidbench_hf.models.prior import Prior
 from medvidbench_hf.predictions import FILE_NAME, Prediction, read_predictions
 from medvidbench_hf.sample import InputError, Sample, Scores
-from medvidbench_hf.tasks import form, next_action
+from medvidbench_hf.sources.release import merged_sample
+from medvidbench_hf.tasks import form
 
-#: column -> (task, measure), in the board's order
+PROTOCOLS = ("leaderboard", "strict")
+
+#: column -> (task, measure of `strict`), in the board's order
 COLUMNS = {
     "CVS_acc": ("cvs_assessment", "accuracy"),
     "NAP_acc": ("next_action", "accuracy"),
@@ -46,19 +62,70 @@ RESAMPLES = 1000
 Report = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Rows and what a file says to them.
+
+    texts: row index -> the answer, any JSON value. reasons: row index -> finish reason. records: the board's own
+    records where the file brought them with their truth. notes: what to tell about the file.
+    """
+
+    samples: list[Sample]
+    texts: dict[int, Any]
+    reasons: dict[int, str | None]
+    data: str
+    split: str
+    model: str | None = None
+    records: Mapping[int, Record] | None = None
+    notes: tuple[str, ...] = ()
+
+
 def score_run(
-    run: str | Path, data: str | Path | None = None, split: str | None = None, baseline: bool = True
+    run: str | Path,
+    data: str | Path | None = None,
+    split: str | None = None,
+    baseline: bool = True,
+    protocol: str = "strict",
 ) -> Report:
-    """Score a run's folder, or a predictions.jsonl with `data` given, against the rows that were asked.
+    """Score a run's folder, or an answer file, against the rows that were asked; `protocol="both"` gives a report each.
 
     A run's own record says which split, tasks and limit. A lone file carries none of that: it is taken to answer
-    `split` (test by default) of `data`, which nothing can verify.
+    `split` (test by default) of `data`, which nothing can verify. A file in the official merged form with its truth in
+    it needs no data.
 
     Raises InputError where the data is not what the run was made on, an index is not in the split, or the split has
     no answers.
     """
+    if protocol not in (*PROTOCOLS, "both"):
+        raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}, both")
+    answered = read_answered(run, data, split)
+    wanted = PROTOCOLS if protocol == "both" else (protocol,)
+    train = list(read_samples(data, "train")) if baseline and (data := _train_data(answered)) else None
+    reports = {}
+    for name in wanted:
+        report = _scored(answered, name)
+        report["data"], report["split"], report["model"] = answered.data, answered.split, answered.model
+        report["notes"] = list(answered.notes)
+        report["baseline"] = None
+        if train:
+            report["baseline"] = {"model": "prior", "metrics": _baseline(train, answered, report)}
+        reports[name] = report
+    return reports if protocol == "both" else reports[protocol]
+
+
+def read_answered(run: str | Path, data: str | Path | None = None, split: str | None = None) -> Answered:
+    """What `score_run` scores; see there."""
     folder = Path(run) if Path(run).is_dir() else Path(run).parent
-    predictions = read_predictions(run)
+    file = read_answer_file(run)
+    if file.kind == RESULTS and data is None:
+        return _official(file)
+    if file.kind == PREDICTIONS:
+        found = read_predictions(run)
+        texts: dict[int, Any] = {index: p.prediction for index, p in found.items()}
+        reasons: dict[int, str | None] = {index: p.finish_reason for index, p in found.items()}
+    else:
+        texts = {index: entry.prediction for index, entry in _once(file).items()}
+        reasons = dict.fromkeys(texts)
     is_the_runs = Path(run).is_dir() or Path(run).name == FILE_NAME  # a run.json says nothing of another file beside it
     record = read_run(folder) if is_the_runs and (folder / "run.json").exists() else None
     if data is None:
@@ -70,45 +137,111 @@ def score_run(
     if record is not None and split not in (None, record["split"]):
         raise InputError(f"split {split!r}, but {folder} was run on {record['split']}")
     record = record or {"split": split or "test", "model": None}
-    split = record["split"]
-    samples = select(data, split, record.get("tasks", ()), record.get("limit"))
-    report = score_predictions(samples, predictions)
-    report["data"], report["split"], report["model"] = str(data), split, record["model"]
-    report["baseline"] = None
-    if baseline and "train" in split_names(data):
-        report["baseline"] = {"model": "prior", "metrics": _baseline(data, samples, report)}
+    samples = select(data, record["split"], record.get("tasks", ()), record.get("limit"))
+    notes = () if record["model"] else (f"{run}: taken as answers to the {record['split']} split of {data}",)
+    _cross_check(file, {sample.index: sample for sample in samples})
+    return Answered(samples, texts, reasons, str(data), record["split"], record["model"], notes=(*notes, *file.notes))
+
+
+def score_predictions(
+    samples: Iterable[Sample],
+    predictions: Mapping[int, Prediction],
+    protocol: str = "strict",
+    judged: Judged | None = None,
+) -> Report:
+    """Score predictions against samples of one split; see the module for the report's fields.
+
+    judged: leaderboard only, the judge's scores by (reference, candidate); without them the *_llm columns are null.
+    """
+    texts = {index: p.prediction for index, p in predictions.items()}
+    reasons = {index: p.finish_reason for index, p in predictions.items()}
+    return _scored(Answered(list(samples), texts, reasons, "", ""), protocol, judged)  # type: ignore[arg-type]
+
+
+def column_cells(
+    report: Report, column: str, videos: Mapping[tuple[str, str], int] | None = None, source: str | None = None
+) -> Cells | None:
+    """What a column of a report is pooled from, of one source if given; None where no row counts.
+
+    videos: (source, video id) -> position, to draw the same videos from two reports.
+    """
+    task, measure = COLUMNS[column]
+    rows = []
+    for row in report["per_sample"]:
+        if row["task"] != task or source not in (None, row["source"]):
+            continue
+        if report["protocol"] == "leaderboard":
+            if "task-lost" not in row["traps"] and column in row["cells"]:
+                rows.append((row["source"], row["video_id"], row["cells"][column]))
+        elif measure in row["parts"]:
+            rows.append((row["source"], row["video_id"], {"": (row["parts"][measure], 1)}))
+    if not rows:
+        return None
+    pool = board.COLUMNS[column].pool if report["protocol"] == "leaderboard" else pooled
+    return Cells(rows, pool, videos)
+
+
+def _scored(answered: Answered, protocol: str, judged: Judged | None = None) -> Report:
+    known = {sample.index for sample in answered.samples}
+    unknown = sorted(answered.texts.keys() - known)
+    if unknown:
+        share = f"{len(unknown)} of {len(answered.texts)} predictions"
+        raise InputError(f"field index: the split has no row {unknown[0]}; {share} answer no row of it")
+    if not any(sample.truth is not None for sample in answered.samples):
+        raise InputError(
+            "this split has no ground truth: it cannot be scored here; `medvidbench check` reads the file without it"
+        )
+    answered_tasks = {sample.task for sample in answered.samples if sample.index in answered.texts}
+    asked = [sample for sample in answered.samples if sample.task in answered_tasks]
+    report = _strict(asked, answered) if protocol == "strict" else _leaderboard(asked, answered, judged)
+    cells = {column: column_cells(report, column) for column in COLUMNS}
+    report["ci"] = {column: None if made is None else interval(made) for column, made in cells.items()}
+    for column, metric in report["metrics"].items():
+        if metric is None or column in report.get("lost", ()):
+            report["ci"][column] = None
     return report
 
 
-def score_predictions(samples: Iterable[Sample], predictions: Mapping[int, Prediction]) -> Report:
-    """Score predictions against samples of one split; see the module for the report's fields."""
-    samples = list(samples)
-    known = {sample.index for sample in samples}
-    unknown = sorted(predictions.keys() - known)
-    if unknown:
-        share = f"{len(unknown)} of {len(predictions)} predictions"
-        raise InputError(f"field index: the split has no row {unknown[0]}; {share} answer no row of it")
-    if not any(sample.truth is not None for sample in samples):
-        raise InputError("this split has no ground truth: it cannot be scored here")
-    answered = {sample.task for sample in samples if sample.index in predictions}
-    rows = [_score_row(sample, predictions.get(sample.index)) for sample in samples if sample.task in answered]
+def interval(cells: Cells) -> list[float] | None:
+    """[2.5 %, 97.5 %] of a column, over videos drawn with replacement."""
+    drawn = cells.drawn(draws(len(cells.videos)))
+    drawn = drawn[~np.isnan(drawn)]
+    if not drawn.size:
+        return None
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return [float(low), float(high)]
+
+
+def draws(n_videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each video is drawn, (resamples, n_videos)."""
+    return np.random.default_rng(seed).multinomial(n_videos, np.full(n_videos, 1 / n_videos), size=resamples)
+
+
+# --- strict ----------------------------------------------------------------------------------------------------
+
+
+def _strict(asked: list[Sample], answered: Answered) -> Report:
+    rows = [_score_row(sample, answered) for sample in asked]
     by_source: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_source[row["source"]].append(row)
     return {
         "protocol": "strict",
-        "metrics": _columns(rows),
-        "ci": _intervals(rows),
-        "n": _counts(rows),
-        "by_source": {source: _columns(part) for source, part in sorted(by_source.items())},
-        "by_task": _by_task(rows, {s.index: s for s in samples}),
+        "metrics": _means(rows),
+        "ci": {},
+        "n": {column: _counts(rows, task, measure) for column, (task, measure) in COLUMNS.items()},
+        "by_source": {source: _means(part) for source, part in sorted(by_source.items())},
+        "by_task": _by_task(rows, {s.index: s for s in asked}),
         "per_sample": rows,
     }
 
 
-def _score_row(sample: Sample, prediction: Prediction | None) -> dict[str, Any]:
-    parsed = tasks.parse(sample, prediction.prediction if prediction else "")
+def _score_row(sample: Sample, answered: Answered) -> dict[str, Any]:
+    text = answered.texts.get(sample.index, "")
+    readable = text if isinstance(text, str) else ""
+    parsed = tasks.parse(sample, readable)
     scored = tasks.score(sample, parsed)
+    issues = [*parsed.issues] if isinstance(text, str) else [f"the answer is {kind_of(text)}, not text"]
     return {
         "index": sample.index,
         "task": sample.task,
@@ -117,12 +250,13 @@ def _score_row(sample: Sample, prediction: Prediction | None) -> dict[str, Any]:
         "score": scored.value,
         "parts": scored.parts,
         "parsed": parsed.value is not None,
-        "issues": list(parsed.issues),
-        "finish_reason": prediction.finish_reason if prediction else None,
+        "issues": issues,
+        "answered": sample.index in answered.texts,
+        "finish_reason": answered.reasons.get(sample.index),
     }
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, float | None]:
+def _means(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for column, (task, part) in COLUMNS.items():
         values = [row["parts"][part] for row in rows if row["task"] == task and part in row["parts"]]
@@ -130,40 +264,16 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     return columns
 
 
-def _intervals(rows: list[dict[str, Any]]) -> dict[str, list[float] | None]:
-    """[2.5 %, 97.5 %] of each column, over videos drawn with replacement."""
-    generator = np.random.default_rng(0)
-    intervals: dict[str, list[float] | None] = {}
-    for column, (task, part) in COLUMNS.items():
-        videos: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for row in rows:
-            if row["task"] == task and part in row["parts"]:
-                videos[row["source"], row["video_id"]].append(row["parts"][part])
-        if not videos:
-            intervals[column] = None
-            continue
-        sums = np.array([sum(values) for values in videos.values()])
-        counts = np.array([len(values) for values in videos.values()])
-        draws = generator.multinomial(
-            len(videos), np.full(len(videos), 1 / len(videos)), size=RESAMPLES
-        )  # (draws, videos)
-        low, high = np.quantile(draws @ sums / (draws @ counts), [0.025, 0.975])
-        intervals[column] = [float(low), float(high)]
-    return intervals
-
-
-def _counts(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    counts = {}
-    for column, (task, part) in COLUMNS.items():
-        asked = [row for row in rows if row["task"] == task]
-        counts[column] = {
-            "rows": len(asked),
-            "answered": sum(row["finish_reason"] is not None for row in asked),
-            "parsed": sum(row["parsed"] for row in asked),
-            "skipped": sum(part not in row["parts"] for row in asked),
-            "truncated": sum(row["finish_reason"] == "length" for row in asked),
-        }
-    return counts
+def _counts(rows: list[dict[str, Any]], task: str, part: str) -> dict[str, int]:
+    """part: what a row's `parts` hold where it is in the column's value."""
+    asked = [row for row in rows if row["task"] == task]
+    return {
+        "rows": len(asked),
+        "answered": sum(row["answered"] for row in asked),
+        "parsed": sum(row["parsed"] for row in asked),
+        "skipped": sum(row["parts"].get(part) is None for row in asked),
+        "truncated": sum(row["finish_reason"] == "length" for row in asked),
+    }
 
 
 def _by_task(rows: list[dict[str, Any]], samples: dict[int, Sample]) -> dict[str, dict[str, Any]]:
@@ -179,16 +289,98 @@ def _by_task(rows: list[dict[str, Any]], samples: dict[int, Sample]) -> dict[str
         result[task] = {name: float(np.mean(values)) for name, values in measures.items()}
         if task == "next_action":
             labels = [(samples[row["index"]].truth, row["score"]) for row in part]
-            result[task]["per_class"] = next_action.per_class([(t, v) for t, v in labels if t is not None])  # type: ignore[misc]
+            result[task]["per_class"] = tasks.next_action.per_class([(t, v) for t, v in labels if t is not None])  # type: ignore[misc]
         if task in ("skill_assessment", "cvs_assessment"):
             truths = [t for row in part if isinstance(t := samples[row["index"]].truth, Scores)]
             result[task]["majority_answer"] = form.majority_score(truths)
     return result
 
 
-def _baseline(data: str | Path, samples: list[Sample], report: Report) -> dict[str, float | None]:
+# --- leaderboard -----------------------------------------------------------------------------------------------
+
+
+def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None) -> Report:
+    """A row without an answer is scored as an empty one: the board takes complete files only."""
+    if answered.records is not None:
+        records = {sample.index: answered.records[sample.index] for sample in asked}
+    else:
+        records = {s.index: record_of(s, answered.texts.get(s.index, "")) for s in asked}
+    scored = board.score_records(records, minilm.embed if minilm.installed() else None, judged)
+    for row in scored.per_sample:
+        row["answered"], row["finish_reason"] = row["index"] in answered.texts, answered.reasons.get(row["index"])
+    present = [task for task in tasks.TASKS if any(row["task"] == task for row in scored.per_sample)]
+    return {
+        "protocol": "leaderboard",
+        "metrics": scored.metrics,
+        "ci": {},
+        "n": {column: _counts(scored.per_sample, task, column) for column, (task, _) in COLUMNS.items()},
+        "by_source": scored.by_source,
+        "by_task": {task: {c: scored.metrics[c] for c, (of, _) in COLUMNS.items() if of == task} for task in present},
+        "findings": [str(finding) for finding in scored.findings],
+        "traps": [asdict(finding) for finding in scored.findings],
+        "lost": {column: list(rows) for column, rows in board.lost_rows(scored.findings).items()},
+        "nap_exact": scored.nap_exact,
+        "per_sample": scored.per_sample,
+    }
+
+
+def _official(file: AnswerFile) -> Answered:
+    """A file in the merged form that brings its own truth."""
+    records = {index: entry.record or {} for index, entry in _once(file).items()}
+    samples = []
+    for index, record in records.items():
+        source, question = str(record.get("data_source")), str(record.get("question"))
+        options = next_action.board_labels(source, question) if record.get("qa_type") == "next_action" else None
+        try:
+            samples.append(merged_sample(index, record, options or ()))
+        except InputError as error:
+            raise InputError(f"{file.path} row {index} {error}") from None
+    if not any(sample.truth is not None for sample in samples):
+        raise InputError(
+            f"{file.path} holds no ground truth (gnd and struc_info are empty): --data says which rows it answers"
+        )
+    texts = {index: record.get("answer") for index, record in records.items()}
+    note = f"{file.path}: scored against the truth that the file itself holds"
+    return Answered(samples, texts, dict.fromkeys(texts), str(file.path), "test", None, records, (note, *file.notes))
+
+
+def _once(file: AnswerFile) -> dict[int, Entry]:
+    """Row -> its one answer. Raises InputError."""
+    found, several = answers_by_row(file.entries)
+    if several:
+        raise InputError(f"{file.path} row {several[0]} is answered more than once, as are {len(several) - 1} others")
+    return found
+
+
+def _cross_check(file: AnswerFile, samples: Mapping[int, Sample]) -> None:
+    """ids and qa_types that a file gives beside its answers must be those of the rows. Raises InputError."""
+    differing = [
+        (entry.index, name, said, own)
+        for entry in file.entries
+        if (sample := samples.get(entry.index)) is not None
+        for name, said, own in (
+            ("id", entry.id, (sample.id,)),
+            ("qa_type", entry.qa_type, (qa_type(sample), sample.task)),
+        )
+        if said is not None and said not in own
+    ]
+    if differing:
+        index, name, said, own = differing[0]
+        raise InputError(
+            f"{file.path} row {index} field {name}: {said!r:.80}, but that row of the data has {own[0]!r:.80}; "
+            f"{len(differing)} such differences: medvidbench check lists them"
+        )
+
+
+def _train_data(answered: Answered) -> str | None:
+    if answered.records is not None or "train" not in split_names(answered.data):
+        return None
+    return answered.data
+
+
+def _baseline(train: list[Sample], answered: Answered, report: Report) -> dict[str, float | None]:
     """The prior's columns on the rows of the answered tasks."""
-    prior = Prior.fit(read_samples(data, "train"))
-    asked = [sample for sample in samples if sample.task in report["by_task"]]
-    answers = {p.index: p for p in prior.answers(sample.public() for sample in asked)}
-    return _columns([_score_row(sample, answers[sample.index]) for sample in asked])
+    asked = [sample for sample in answered.samples if sample.task in report["by_task"]]
+    texts = {p.index: p.prediction for p in Prior.fit(train).answers(sample.public() for sample in asked)}
+    told = Answered(asked, texts, dict.fromkeys(texts), answered.data, answered.split)
+    return (_strict(asked, told) if report["protocol"] == "strict" else _leaderboard(asked, told, None))["metrics"]

@@ -30,7 +30,7 @@ def pairs(task: str, record: Record) -> list[tuple[str, tuple[str, str]]]:
         by_threshold = dense_captioning.judged_pairs(record)
         return [(str(threshold), pair) for threshold, found in by_threshold.items() for pair in found]
     reference, candidate = record.get("gnd"), record.get("answer")
-    if not (isinstance(reference, str) and isinstance(candidate, str) and reference and candidate):
+    if not (isinstance(reference, str) and isinstance(candidate, str) and reference.strip() and candidate.strip()):
         return []
     return [("", (reference, candidate))]
 

@@ -45,7 +45,7 @@ def truth(record: Record) -> dict[str, Any]:
 def score(record: Record) -> Row:
     """Raises TaskLost."""
     said, true = parse_or_lose(text_of(record, "answer"), parse), truth(record)
-    return form_row(COLUMN, said, true, bool(said), "cvs-left-out")
+    return form_row(COLUMN, said, true, "cvs-left-out")
 
 
 def first_item(record: Record) -> dict[str, Any]:
@@ -66,9 +66,9 @@ def parse_or_lose(text: str, parse: Any) -> dict[str, int]:
         raise TaskLost("a number has more digits than the board's code can convert") from None
 
 
-def form_row(column: str, said: dict[str, int], true: dict[str, Any], counted: bool, trap: str) -> Row:
+def form_row(column: str, said: dict[str, int], true: dict[str, Any], trap: str) -> Row:
     """Exact match of what was said among the true names; beside it, what was not said as wrong."""
-    right = {name: (float(said[name] == value), 1) for name, value in true.items() if counted and name in said}
+    right = {name: (float(said[name] == value), 1) for name, value in true.items() if name in said}
     unsaid = {name: (0.0, 1) for name in true if name not in right}
     without = {trap: {column: {**right, **unsaid}}} if unsaid else {}
     return Row({column: right}, len(right) == len(true) > 0, without)

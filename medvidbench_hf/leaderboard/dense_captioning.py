@@ -13,20 +13,23 @@ Column    mean per source over the records with events on both sides, weighted b
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from medvidbench_hf.leaderboard.pooling import Row
-from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, kind_of, text_of
+from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, kind_of, number_of, text_of
 
 COLUMN = "DVC_F1"
+Pair = tuple[float, float]
 THRESHOLDS = (0.3, 0.5, 0.7)
 
 _HEADER = rf"({NUMBER})-({NUMBER})\s++seconds?+:"
 _FIRST = re.compile(rf"{_HEADER}\s++")
 _NEXT = re.compile(rf"\n(?={_HEADER})")
 _LINE = re.compile(
-    rf"(?:^|\*\*Start Time:\*\*|Start \(?Time\)?:?|Time Range:|Time Interval:)\s*+({NUMBER})\s*+[-\u2013]\s*+({NUMBER})"
+    r"(?:^|\*\*Start Time:\*\*|Start(?: \(?Time\)?)?:?|Time Range:|Time Interval:)"
+    rf"\s*+({NUMBER})\s*+[-\u2013]\s*+({NUMBER})"
     r"\s*+seconds?+\s*+(?:\*\*Description:\*\*|-)\s*+(.+)"
 )
 
@@ -62,7 +65,7 @@ def truth(record: Record) -> list[Event]:
     if isinstance(info[0], list):
         listed = info[0]
     elif isinstance(info[0], dict) and "dc_segments" in info[0]:
-        listed = info[0]["dc_segments"]
+        listed = info[0]["dc_segments"] or []
         if not isinstance(listed, list):
             raise TaskLost(f"field struc_info.dc_segments is {kind_of(listed)}, not a list")
     keys = ("start", "end", "caption")
@@ -93,12 +96,11 @@ def score(record: Record) -> Row:
     """Raises TaskLost."""
     answer, fps = text_of(record, "answer"), fps_of(record)
     said, true = parse(answer), truth(record)
-    frames = [_frames(event, fps) for event in true]
     if not true:
         return Row({}, bool(said), flags=("dvc-no-truth",))
     if not said:
         return Row({}, False, {"dvc-left-out": {COLUMN: {"": (0.0, 1)}}})
-    pieces = cut(said)
+    frames, pieces = [_frames(event, fps) for event in true], cut(said)
     value = f1([_frames(event, fps) for event in pieces], frames)
     others = {
         "dvc-cut": f1([_frames(event, fps) for event in said], frames) if len(pieces) > len(said) else value,
@@ -111,7 +113,7 @@ def score(record: Record) -> Row:
     return Row({COLUMN: {"": (value, 1)}}, True, without, flags)
 
 
-def f1(said: list[tuple[float, float]], true: list[tuple[float, float]], inclusive: bool = False) -> float:
+def f1(said: Sequence[Pair], true: Sequence[Pair], inclusive: bool = False) -> float:
     """F1 of precision and recall, each averaged over the thresholds. `inclusive` counts an IoU at the threshold."""
     best_said = [0.0] * len(said)
     best_true = [0.0] * len(true)
@@ -129,7 +131,7 @@ def f1(said: list[tuple[float, float]], true: list[tuple[float, float]], inclusi
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def iou(a: tuple[float, float], b: tuple[float, float], slack: float) -> float:
+def iou(a: Pair, b: Pair, slack: float) -> float:
     """Overlap over the smaller of outer extent and summed lengths, plus slack; ends put in order."""
     (a1, a2), (b1, b2) = sorted(a), sorted(b)
     overlap = max(0.0, min(a2, b2) - max(a1, b1))
@@ -146,8 +148,7 @@ def judged_pairs(record: Record) -> dict[float, list[tuple[str, str]]]:
     if said:
         for event in true:
             for value in event[:2]:
-                if isinstance(value, str):
-                    raise TaskLost(f"field struc_info has the time {value[:40]!a} as text, which the judge compares")
+                number_of(value, "struc_info: a time, which the judge compares,")
     pairs: dict[float, list[tuple[str, str]]] = {threshold: [] for threshold in THRESHOLDS}
     for event in said:
         ious = [_lengths_iou(event, t) for t in true]

@@ -67,24 +67,24 @@ def normal(source: str, label: str) -> str:
     return vocabularies()["CoPESD_aliases"].get(label, label) if source == "CoPESD" else label
 
 
-def read(records: Sequence[Record | None]) -> list[Question | TaskLost | None]:
-    """The questions; None in place of None, and the loss in place of a record that the board's code raises on."""
-    sources = [None if record is None else sure_source(record, question_first=True) for record in records]
+def read(records: Sequence[Record]) -> list[Question | TaskLost]:
+    """The questions, and the loss in place of a record that the board's code raises on."""
+    sources = [sure_source(record, question_first=True) for record in records]
     free: dict[str, set[str]] = defaultdict(set)
     for record, source in zip(records, sources, strict=True):
-        if record is not None and isinstance(record.get("gnd"), str):
+        if isinstance(record.get("gnd"), str):
             free[source].add(normal(source, record["gnd"]))
-    found: list[Question | TaskLost | None] = []
+    found: list[Question | TaskLost] = []
     listed = {source: tuple(sorted(labels - {""})) for source, labels in free.items()}
     for record, source in zip(records, sources, strict=True):
         try:
-            found.append(None if record is None else _question(record, source, listed))
+            found.append(_question(record, source, listed))
         except TaskLost as lost:
             found.append(lost)
     return found
 
 
-def to_embed(questions: Sequence[Question | TaskLost | None]) -> list[str]:
+def to_embed(questions: Sequence[Question | TaskLost]) -> list[str]:
     """The distinct texts whose vectors decide an answer: those that match no label, and their labels."""
     texts: dict[str, None] = {}
     for q in questions:
@@ -95,7 +95,7 @@ def to_embed(questions: Sequence[Question | TaskLost | None]) -> list[str]:
     return list(texts)
 
 
-def score(questions: Sequence[Question | TaskLost | None], embed: Embed | None) -> list[Row | TaskLost | None]:
+def score(questions: Sequence[Question | TaskLost], embed: Embed | None) -> list[Row | TaskLost]:
     """A row a question. `embed` is called once, if at all; without it NAP_acc has no value where it would decide.
 
     NAP_exact counts the same records and takes only exact labels.

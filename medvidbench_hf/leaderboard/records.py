@@ -37,8 +37,8 @@ class TaskLost(Exception):
 
 
 def text_of(record: Record, field: str) -> str:
-    """A field that the board treats as text. Raises TaskLost where it is none."""
-    value = record.get(field)
+    """A field that the board treats as text; absent is empty, but an answer has to be there. Raises TaskLost."""
+    value = record.get(field, None if field == "answer" else "")
     if not isinstance(value, str):
         raise TaskLost(f"field {field} is {kind_of(value)}, not text")
     return value
@@ -163,5 +163,4 @@ def _from_video_id(record: Record) -> str:
 
 def _from_question(record: Record) -> str:
     question = str(record.get("question", "")).lower()
-    found = [(question.find(name.lower()), name) for name in SOURCES if name.lower() in question]
-    return min(found)[1] if found else "Unknown"
+    return next((name for name in SOURCES if name.lower() in question), "Unknown")

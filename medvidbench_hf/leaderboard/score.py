@@ -73,14 +73,12 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class BoardScore:
     """metrics: the board's columns; null where a task has no rows, was not judged, or comes out as NaN; 0.0 where one
-    record loses the task. cells: what a column is pooled from, for intervals and comparisons. nap_exact: NAP_acc with
-    exact labels only.
+    record loses the task. nap_exact: NAP_acc with exact labels only. per_sample: one entry a record and task, whose
+    `cells` are column -> part -> (sum, count), what the columns are pooled from.
     """
 
     metrics: dict[str, float | None]
-    cells: dict[str, Cells]
     by_source: dict[str, dict[str, float | None]]
-    n: dict[str, dict[str, int]]
     findings: list[Finding]
     nap_exact: float | None
     per_sample: list[dict[str, Any]]
@@ -95,17 +93,14 @@ class _Scored:
     lost: list[tuple[int, str]] = field(default_factory=list)
 
 
-def task_of(record: Record) -> list[str]:
+def tasks_of(record: Record) -> list[str]:
     """The tasks whose evaluator takes the record, by its qa_type."""
     name = str(record.get("qa_type", ""))
-    found = []
-    if "tal" in name.lower():
-        found.append("tal")
-    if "stg" in name:
-        found.append("stg")
-    if "dense_caption" in name or "dc" in name:
+    folded = name.lower()
+    found = [task for task in ("tal", "stg", "next_action") if task in folded]
+    if "dense_caption" in folded or "dc" in folded:
         found.append("dense_captioning")
-    found += [task for task in ("next_action", "video_summary", "region_caption") if task in name]
+    found += [task for task in ("video_summary", "region_caption") if task in name]
     found += [task for task in ("cvs_assessment", "skill_assessment") if task == name]
     return found
 
@@ -128,11 +123,9 @@ def score_records(
     names = {str(record.get("qa_type", "")) for record in records.values()}
     by_task: dict[str, list[int]] = {column.task: [] for column in COLUMNS.values()}
     for index, record in records.items():
-        for task in task_of(record):
+        for task in tasks_of(record):
             by_task[task].append(index)
     metrics: dict[str, float | None] = dict.fromkeys(COLUMNS)
-    cells: dict[str, Cells] = {}
-    counts = {column: {"rows": 0, "parsed": 0, "counted": 0, "skipped": 0} for column in COLUMNS}
     findings: list[Finding] = []
     by_source: dict[str, dict[str, float | None]] = {}
     per_sample: dict[tuple[int, str], dict[str, Any]] = {}
@@ -144,10 +137,9 @@ def score_records(
         for scored, columns in _score_task(task, chosen, embed, judged):
             for column in columns:
                 made = _column(column, scored)
-                cells[column], counts[column] = made, _counts(column, scored)
                 metrics[column] = 0.0 if scored.lost else made.value()
                 found = _findings(column, scored, made)
-                if any(f.trap in ("nap-no-model", "stg-not-a-number") for f in found):
+                if not scored.lost and any(f.trap in ("nap-no-model", "stg-not-a-number") for f in found):
                     metrics[column] = None
                 findings += found
                 for source in dict.fromkeys(row[1] for row in scored.rows):
@@ -156,30 +148,16 @@ def score_records(
                 if column == "NAP_acc":
                     exact = _column(next_action.EXACT, scored).value()
             for index, source, video, row in scored.rows:
-                entry = per_sample.setdefault(
-                    (index, task),
-                    {
-                        "index": index,
-                        "task": task,
-                        "source": source,
-                        "video_id": video,
-                        "values": {},
-                        "parsed": row.parsed,
-                    },
-                )
-                entry["values"] |= {c: _mean(parts) for c, parts in row.values.items() if c in COLUMNS}
-                entry["traps"] = sorted({*entry.get("traps", ()), *row.without, *row.flags})
+                entry = per_sample.setdefault((index, task), _entry(index, task, source, video, row.parsed))
+                entry["parts"] |= {c: _mean(parts) for c, parts in row.values.items() if c in COLUMNS}
+                entry["cells"] |= {c: dict(parts) for c, parts in row.values.items() if c in COLUMNS}
+                entry["traps"] = sorted({*entry["traps"], *row.without, *row.flags})
             for index, reason in scored.lost:
-                per_sample[index, task] = {
-                    "index": index,
-                    "task": task,
-                    "values": {},
-                    "parsed": False,
-                    "traps": ["task-lost"],
-                    "reason": reason,
-                }
+                record = records[index]
+                entry = _entry(index, task, _source(task, record), video_id(record), False)
+                per_sample[index, task] = {**entry, "traps": ["task-lost"], "reason": reason}
     ordered = [per_sample[key] for key in sorted(per_sample)]
-    return BoardScore(metrics, cells, dict(sorted(by_source.items())), counts, findings, exact, ordered)
+    return BoardScore(metrics, dict(sorted(by_source.items())), findings, exact, ordered)
 
 
 def _score_task(
@@ -213,12 +191,12 @@ def _tried(scorer: Any, record: Record) -> Row | TaskLost:
         return lost
 
 
-def _collect(task: str, records: dict[int, Record], rows: Mapping[int, Row | TaskLost | None]) -> _Scored:
+def _collect(task: str, records: dict[int, Record], rows: Mapping[int, Row | TaskLost]) -> _Scored:
     scored = _Scored(task)
     for index, row in rows.items():
         if isinstance(row, TaskLost):
             scored.lost.append((index, str(row)))
-        elif row is not None:
+        else:
             record = records[index]
             scored.rows.append((index, _source(task, record), video_id(record), row))
     return scored
@@ -242,11 +220,17 @@ def _column(column: str, scored: _Scored, trap: str = "") -> Cells:
     return Cells(rows, pool)
 
 
-def _counts(column: str, scored: _Scored) -> dict[str, int]:
-    counted = sum(any(n for _, n in row.values.get(column, {}).values()) for *_, row in scored.rows)
-    rows = len(scored.rows) + len(scored.lost)
-    parsed = sum(row.parsed for *_, row in scored.rows)
-    return {"rows": rows, "parsed": parsed, "counted": counted, "skipped": rows - counted}
+def _entry(index: int, task: str, source: str, video: str, parsed: bool) -> dict[str, Any]:
+    return {
+        "index": index,
+        "task": task,
+        "source": source,
+        "video_id": video,
+        "parsed": parsed,
+        "parts": {},
+        "cells": {},
+        "traps": [],
+    }
 
 
 def _findings(column: str, scored: _Scored, made: Cells) -> list[Finding]:

@@ -43,5 +43,9 @@ def truth(record: Record) -> dict[str, Any]:
 def score(record: Record) -> Row:
     """Raises TaskLost."""
     answer = text_of(record, "answer")
-    said, true = parse_or_lose(answer, parse), truth(record)
-    return form_row(COLUMN, said, true, bool(re.search(r"\d/5", answer)), "skill-left-out")
+    if not re.search(r"\d/5", answer):  # the board goes on before it looks at the truth
+        try:
+            return form_row(COLUMN, {}, truth(record), "skill-left-out")
+        except TaskLost:
+            return Row({COLUMN: {}}, False)
+    return form_row(COLUMN, parse_or_lose(answer, parse), truth(record), "skill-left-out")

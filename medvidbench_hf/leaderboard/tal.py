@@ -14,14 +14,14 @@ import re
 from typing import Any
 
 from medvidbench_hf.leaderboard.pooling import Row
-from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, kind_of, number_of, text_of
+from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, number_of, text_of
 
 Pair = tuple[float, float]
 
 THRESHOLDS = {"TAG_mIoU@0.3": 0.3, "TAG_mIoU@0.5": 0.5}
 
 _HYPHEN = re.compile(rf"({NUMBER})\s*+-\s*+({NUMBER})")
-_UNIT = r"(?:s|\s++seconds?+)?+"
+_UNIT = r"(?:\s*+(?:seconds?+|s))?+"
 _TO = re.compile(rf"({NUMBER}){_UNIT}\s++to\s++({NUMBER})", re.IGNORECASE)
 _CLOCK = re.compile(r"(?<!\d)(\d++):(\d++):(\d++)\s++to\s++(\d++):(\d++):(\d++)", re.IGNORECASE)
 
@@ -45,9 +45,7 @@ def truth(record: Record) -> list[Pair]:
         return []
     spans: list[Pair] = []
     for item in info:
-        if not isinstance(item, dict):
-            raise TaskLost(f"field struc_info holds {kind_of(item)}, not an object")
-        listed = item.get("spans", [])
+        listed = (item.get("spans") if isinstance(item, dict) else None) or []
         if not isinstance(listed, list) or not all(isinstance(span, dict) for span in listed):
             raise TaskLost("field struc_info.spans is not a list of objects")
         for span in listed:
