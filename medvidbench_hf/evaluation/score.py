@@ -327,21 +327,25 @@ def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None)
 def _official(file: AnswerFile) -> Answered:
     """A file in the merged form that brings its own truth."""
     records = {index: entry.record or {} for index, entry in _once(file).items()}
-    samples = []
+    samples, other = [], []
     for index, record in records.items():
+        found = board.tasks_of(record)
+        if not found:
+            other.append(index)
+            continue
         source, question = str(record.get("data_source")), str(record.get("question"))
-        options = next_action.board_labels(source, question) if record.get("qa_type") == "next_action" else None
-        try:
-            samples.append(merged_sample(index, record, options or ()))
-        except InputError as error:
-            raise InputError(f"{file.path} row {index} {error}") from None
+        options = next_action.board_labels(source, question) if found[0] == "next_action" else None
+        samples.append(merged_sample(index, record, found[0], options or ()))
     if not any(sample.truth is not None for sample in samples):
         raise InputError(
             f"{file.path} holds no ground truth (gnd and struc_info are empty): --data says which rows it answers"
         )
-    texts = {index: record.get("answer") for index, record in records.items()}
-    note = f"{file.path}: scored against the truth that the file itself holds"
-    return Answered(samples, texts, dict.fromkeys(texts), str(file.path), "test", None, records, (note, *file.notes))
+    texts = {sample.index: records[sample.index].get("answer") for sample in samples}
+    notes = [f"{file.path}: scored against the truth that the file itself holds", *file.notes]
+    if other:
+        name = records[other[0]].get("qa_type")
+        notes.append(f"{len(other)} rows are of no task and left out, row {other[0]} first: qa_type {name!r:.60}")
+    return Answered(samples, texts, dict.fromkeys(texts), str(file.path), "test", None, records, tuple(notes))
 
 
 def _once(file: AnswerFile) -> dict[int, Entry]:

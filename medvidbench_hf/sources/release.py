@@ -14,11 +14,10 @@ from typing import Any
 
 from medvidbench_hf import tasks
 from medvidbench_hf.sample import (
-    TASKS,
+    VARIANTS,
     Box,
     Boxes,
     Canvas,
-    InputError,
     Label,
     NamedScore,
     Sample,
@@ -49,23 +48,14 @@ CANVASES = {"cholectrack20": Canvas(854, 480), "egosurgery": Canvas(1920, 1080)}
 UNKNOWN_CANVAS = Canvas(1_000_000, 1_000_000)  # clips nothing
 
 
-def split_qa_type(name: Any) -> tuple[str, str]:
-    """(task, variant) of the release's "dense_captioning_gpt". Raises InputError for a name it does not have."""
-    task, _, variant = str(name).rpartition("_")
-    if task in TASKS and variant in ("gpt", "gemini"):
-        return task, variant
-    if name in TASKS:
-        return str(name), ""
-    raise InputError(f"field qa_type: {name!r:.60}, expected a task, with _gpt or _gemini: {', '.join(TASKS)}")
-
-
-def merged_sample(index: int, record: Mapping[str, Any], options: Sequence[str] = ()) -> Sample:
-    """A record of the merged form as a Sample. Raises InputError that names the field.
+def merged_sample(index: int, record: Mapping[str, Any], task: str, options: Sequence[str] = ()) -> Sample:
+    """A record of the merged form as a Sample of `task`.
 
     Truth is read from struc_info in every shape the release has, else from gnd; where neither holds one it is None.
     options: the question's label list, which the form does not have apart.
     """
-    task, variant = split_qa_type(record.get("qa_type"))
+    name = str(record.get("qa_type"))
+    variant = next((variant for variant in VARIANTS if variant and name.endswith(f"_{variant}")), "")
     metadata = _dict(record.get("metadata"))
     source = next((str(record[k]) for k in ("data_source", "dataset_name", "dataset") if record.get(k)), "Unknown")
     folded = fold_source(source)
@@ -112,7 +102,7 @@ def _truth(task: str, info: Any, reference: str) -> Truth | None:
 def _spans(items: list[Any]) -> Spans | None:
     listed = [span for item in items if isinstance(item, dict) for span in _list(item.get("spans"))]
     spans = [Span(min(times), max(times)) for span in listed if (times := _times(span))]
-    return Spans(tuple(dict.fromkeys(spans))) if spans else None
+    return Spans(tuple(spans)) if spans else None
 
 
 def _boxes(items: list[Any]) -> Boxes | None:
