@@ -95,7 +95,7 @@ def test_a_data_holder_builds_runs_scores_and_reports(place: Path) -> None:
         (["run", "--model", "prior", "--data", "NurViD", "--out", "x"], "was not built"),
         (["run", "--model", "prior", "--data", "NurViD", "--out", "x", "--tasks", "tag"], "unknown task 'tag'"),
         (["score", "nowhere"], "nowhere: no such file"),
-        (["score", "NurViD/annotations/NurViD_annotations.json"], "annotations.json line 1 field index: missing"),
+        (["score", "NurViD/annotations/NurViD_annotations.json"], "NurViD_annotations.json: an object with 12 keys"),
         (["score", "nowhere", "--protocol", "loose"], "unknown protocol 'loose'"),
         (["report", "nowhere"], "nowhere: no such file"),
         (["score", "nowhere", "--json", "no/such/folder.json"], "--json no/such/folder.json: not a file in a folder"),

@@ -117,7 +117,7 @@ def _column(
         "n_videos": len(videos),
         "dropped": int(drawn.size - kept.size),
     }
-    better = None if noise is None else "noise" if noise else "b" if difference > 0 else "a"
+    better = None if interval is None else "noise" if noise else "b" if interval[0] > 0 else "a"
     return {**result, "better": better, "verdict": _verdict(result, better)}
 
 
@@ -207,6 +207,12 @@ def _warnings(a: Report, b: Report, columns: dict[str, dict[str, Any]]) -> list[
     if few:
         found.append(f"fewer than {FEW_VIDEOS} videos, intervals mean little: {', '.join(few)}")
     for column, c in columns.items():
+        skipped = [report["n"][column]["skipped"] for report in (a, b)]
+        if skipped[0] != skipped[1]:
+            counted = [c["n_rows"] - n for n in skipped]
+            found.append(
+                f"{column}: a is over {counted[0]} rows, b over {counted[1]}; rows that do not count cost nothing"
+            )
         if c["dropped"]:
             found.append(f"{column}: {c['dropped']} draws gave no number and are left out of the interval")
     if a.get("data") != b.get("data") and Path(a.get("data") or "").is_file():

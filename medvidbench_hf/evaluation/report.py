@@ -31,22 +31,28 @@ GREEN, ORANGE, BLUE = (26, 160, 90), (235, 110, 30), (60, 130, 246)
 
 
 def write_report(run: str | Path, report: Report, out: str | Path | None = None) -> Path:
-    """Write report.json and report.html into `out` (a run's own folder by default); the page's path."""
+    """Write report.json and report.html into `out` (a run's own folder by default); the page's path.
+
+    report: of `score_run`, strict or both. The cases are those of `strict`; the board's numbers stand beside its own.
+    """
     if out is None and not Path(run).is_dir():
         raise InputError(f"{run} is a file: say with --out which folder the report goes to")
     out = Path(out or run)
     out.mkdir(parents=True, exist_ok=True)
-    samples = {s.index: s for s in read_samples(report["data"], report["split"])}
-    page = _page(report, samples, read_predictions(run))
+    both = report if "strict" in report else {"strict": report}
+    if both["strict"].get("protocol") != "strict":
+        raise InputError("the page needs the strict report: score with protocol strict or both")
+    samples = {s.index: s for s in read_samples(both["strict"]["data"], both["strict"]["split"])}
+    page = _page(both["strict"], samples, read_predictions(run), both.get("leaderboard"))
     write_json(out / "report.json", report)
     write_text(out / "report.html", page)
     return out / "report.html"
 
 
-def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any]) -> str:
+def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any], board: Report | None) -> str:
     css = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     model = report["model"] or "predictions"
-    sections = [_columns_table(report), _sources_table(report)]
+    sections = [_columns_table(report), _sources_table(report), _board_section(board) if board else ""]
     for task in report["by_task"]:
         sections.append(_task_section(task, report, samples, predictions))
     simulated = all(source.startswith("Simulated") for source in report["by_source"])
@@ -96,6 +102,15 @@ def _columns_table(report: Report) -> str:
     unjudged = any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items())
     note = "<p class=soft>*_llm columns need a judge; their rows are skipped, not scored 0.</p>" if unjudged else ""
     return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}{note}"
+
+
+def _board_section(report: Report) -> str:
+    """The same answers as the board scores them, and what moved its numbers."""
+    rows = column_rows(report, ("rows", "parsed", "skipped"))
+    head = ("column", "score", "95 % interval", "prior", "n", "parsed", "skipped")
+    findings = "".join(f"<li>{escape(finding)}</li>" for finding in report["findings"])
+    moved = f"<p>What moved its numbers:</p><ul>{findings}</ul>" if findings else ""
+    return f"<h2>As the board would score it</h2>{_table(head, rows, strong=1)}{moved}"
 
 
 def _sources_table(report: Report) -> str:

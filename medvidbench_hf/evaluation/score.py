@@ -99,6 +99,7 @@ def score_run(
     if protocol not in (*PROTOCOLS, "both"):
         raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}, both")
     answered = read_answered(run, data, split)
+    _check(answered)
     wanted = PROTOCOLS if protocol == "both" else (protocol,)
     train = list(read_samples(data, "train")) if baseline and (data := _train_data(answered)) else None
     reports = {}
@@ -155,24 +156,28 @@ def score_predictions(
     """
     texts = {index: p.prediction for index, p in predictions.items()}
     reasons = {index: p.finish_reason for index, p in predictions.items()}
-    return _scored(Answered(list(samples), texts, reasons, "", ""), protocol, judged)  # type: ignore[arg-type]
+    answered = Answered(list(samples), texts, dict(reasons), "", "")
+    _check(answered)
+    return _scored(answered, protocol, judged)
 
 
 def column_cells(
     report: Report, column: str, videos: Mapping[tuple[str, str], int] | None = None, source: str | None = None
 ) -> Cells | None:
-    """What a column of a report is pooled from, of one source if given; None where no row counts.
+    """What a column of a report is pooled from, of one source if given; None where the column has no value.
 
     videos: (source, video id) -> position, to draw the same videos from two reports.
     """
+    if report["metrics"][column] is None:
+        return None
     task, measure = COLUMNS[column]
     rows = []
     for row in report["per_sample"]:
         if row["task"] != task or source not in (None, row["source"]):
             continue
         if report["protocol"] == "leaderboard":
-            if "task-lost" not in row["traps"] and column in row["cells"]:
-                rows.append((row["source"], row["video_id"], row["cells"][column]))
+            if "task-lost" not in row["traps"]:  # a row that does not count still weighs for its source
+                rows.append((row["source"], row["video_id"], row["cells"].get(column, {})))
         elif measure in row["parts"]:
             rows.append((row["source"], row["video_id"], {"": (row["parts"][measure], 1)}))
     if not rows:
@@ -181,7 +186,8 @@ def column_cells(
     return Cells(rows, pool, videos)
 
 
-def _scored(answered: Answered, protocol: str, judged: Judged | None = None) -> Report:
+def _check(answered: Answered) -> None:
+    """Raises InputError where nothing can be scored."""
     known = {sample.index for sample in answered.samples}
     unknown = sorted(answered.texts.keys() - known)
     if unknown:
@@ -191,14 +197,16 @@ def _scored(answered: Answered, protocol: str, judged: Judged | None = None) -> 
         raise InputError(
             "this split has no ground truth: it cannot be scored here; `medvidbench check` reads the file without it"
         )
+
+
+def _scored(answered: Answered, protocol: str, judged: Judged | None = None) -> Report:
     answered_tasks = {sample.task for sample in answered.samples if sample.index in answered.texts}
     asked = [sample for sample in answered.samples if sample.task in answered_tasks]
     report = _strict(asked, answered) if protocol == "strict" else _leaderboard(asked, answered, judged)
     cells = {column: column_cells(report, column) for column in COLUMNS}
     report["ci"] = {column: None if made is None else interval(made) for column, made in cells.items()}
-    for column, metric in report["metrics"].items():
-        if metric is None or column in report.get("lost", ()):
-            report["ci"][column] = None
+    for column in report.get("lost", ()):
+        report["ci"][column] = None
     return report
 
 

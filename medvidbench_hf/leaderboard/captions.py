@@ -56,6 +56,11 @@ def score(task: str, record: Record, judged: Judged) -> Row:
     return Row({column: sums}, bool(found), flags=flags)
 
 
+def unjudged(task: str, record: Record) -> Row:
+    """A record that no judge has seen."""
+    return Row({}, bool(pairs(task, record)))
+
+
 def to_judge(task: str, records: Iterable[Record]) -> list[tuple[str, str]]:
     """The distinct pairs of all records, so that each is judged once. Raises TaskLost."""
     return list(dict.fromkeys(pair for record in records for _, pair in pairs(task, record)))

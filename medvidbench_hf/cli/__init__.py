@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 import warnings
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from medvidbench_hf.cli import board
+from medvidbench_hf.cli.board import OutFile, json_target
+from medvidbench_hf.cli.tables import console, megabytes, print_build, print_score
 from medvidbench_hf.sample import SPLITS, TASKS, InputError
 
 app = typer.Typer(
@@ -21,9 +21,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Build data sets and look after them.")
 app.add_typer(data_app, name="data")
-console = Console(markup=False)
-
-OutFile = Annotated[Path | None, typer.Option("--json", help="Write the result to this file as JSON.")]
+for command in (board.check, board.submit, board.compare, board.traps):
+    app.command()(command)
 
 
 @app.callback()
@@ -64,12 +63,12 @@ def demo(
         (answers / name).unlink(missing_ok=True)
     run_model(_model("prior", data), data, answers, progress=True)
     report = score_run(answers)
-    _print_report(report)
+    print_score(report)
     page = write_report(answers, report)
     n_test = rows["all"]["test"].num_rows
     console.print(
         f"""
-1. Built the simulated benchmark: {built.n_rows} questions on {built.clips} clips, {_megabytes(data)} MB, in {data}
+1. Built the simulated benchmark: {built.n_rows} questions on {built.clips} clips, {megabytes(data)} MB, in {data}
 2. Loaded every config back with load_dataset: {", ".join(configs)}
 3. Row 0 of the test split asks: {first["question"]!r}
 4. Its clip decodes: {tuple(first["video"][0].shape)} (channels, height, width)
@@ -109,9 +108,9 @@ def data_build(
     options: dict[str, Any] = {k: v for k, v in {"videos": videos, "seed": seed}.items() if v is not None}
     if not media:
         options["media"] = False
-    _json_target(json_file)
+    json_target(json_file)
     built = build(source, out, root=root, num_proc=num_proc or _cores(), overwrite=overwrite, progress=True, **options)
-    _print_build(built)
+    print_build(built)
     if json_file:
         write_json(json_file, asdict(built))
 
@@ -128,7 +127,7 @@ def data_stats(data: Annotated[Path, typer.Argument(help="A built folder.")], js
     from medvidbench_hf.evaluation.run import write_json
 
     built = read_build(data)
-    _print_build(built)
+    print_build(built)
     if json_file:
         write_json(json_file, asdict(built))
 
@@ -174,27 +173,34 @@ def run(
 
 @app.command()
 def score(
-    predictions: Annotated[Path, typer.Argument(help="A run's folder, or a predictions.jsonl.")],
-    data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
+    predictions: Annotated[
+        Path, typer.Argument(help="A run's folder, a predictions.jsonl, a submission, or a file in the merged form.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="The data it answers; a run's folder and the merged form know.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="The split it answers; a run's folder knows, else test.")] = None,
-    protocol: Annotated[str, typer.Option(help="strict: every row counts, what cannot be read is wrong.")] = "strict",
+    protocol: Annotated[
+        str, typer.Option(help="strict: every row counts; leaderboard: as the board does, oddities included; both.")
+    ] = "strict",
     json_file: OutFile = None,
     per_sample: Annotated[bool, typer.Option(help="Keep one entry a row in the JSON.")] = False,
 ) -> None:
     """Score answers and print the ten columns.
 
-    Example: `medvidbench score runs/prior`
+    Example: `medvidbench score runs/prior --protocol both`
     """
     from medvidbench_hf.evaluation import score_run
     from medvidbench_hf.evaluation.run import write_json
 
-    if protocol != "strict":
-        raise InputError(f"unknown protocol {protocol!r}; known: strict")
-    _json_target(json_file)
-    report = score_run(predictions, data, split)
-    _print_report(report)
+    json_target(json_file)
+    report = score_run(predictions, data, split, protocol=protocol)
+    print_score(report)
+    if json_file and not per_sample:
+        for one in report.values() if protocol == "both" else (report,):
+            del one["per_sample"]
     if json_file:
-        write_json(json_file, report if per_sample else {k: v for k, v in report.items() if k != "per_sample"})
+        write_json(json_file, report)
 
 
 @app.command()
@@ -210,66 +216,8 @@ def report(
     """
     from medvidbench_hf.evaluation import score_run, write_report
 
-    page = write_report(predictions, score_run(predictions, data, split), out)
+    page = write_report(predictions, score_run(predictions, data, split, protocol="both"), out)
     console.print(f"open {page}", soft_wrap=True)
-
-
-# --- printing --------------------------------------------------------------------------------------------------
-
-
-def _print_report(report: dict[str, Any]) -> None:
-    from medvidbench_hf.evaluation.report import column_rows, number
-    from medvidbench_hf.evaluation.score import COLUMNS
-
-    title = f"{report['model'] or 'predictions'}, {report['split']} split, protocol {report['protocol']}"
-    if report["model"] is None:
-        console.print(
-            f"no run.json beside the file: taken as answers to the {report['split']} split of {report['data']}"
-        )
-    table = Table(title=title, title_justify="left")
-    table.add_column("column")
-    for name in ("score", "95 % interval", "prior", "n", "parsed", "skipped"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    for row in column_rows(report, ("rows", "parsed", "skipped")):
-        table.add_row(*row)
-    console.print(table)
-    if len(report["by_source"]) > 1:
-        sources = Table(title="by source", title_justify="left")
-        sources.add_column("column")
-        for source in report["by_source"]:
-            sources.add_column(re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", source), justify="right", overflow="fold")
-        for column in COLUMNS:
-            if report["metrics"][column] is not None:
-                sources.add_row(column, *(number(columns[column]) for columns in report["by_source"].values()))
-        console.print(sources)
-    missing = {column: n["rows"] - n["answered"] for column, n in report["n"].items() if n["rows"] > n["answered"]}
-    for column, count in missing.items():
-        console.print(f"{column}: {count} rows have no answer and count as wrong")
-    if any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items()):
-        console.print("The *_llm columns need a judge; their rows are skipped, not scored 0.")
-
-
-def _print_build(built: Any) -> None:
-    found = ", ".join(f"{n:,} {name}" for name, n in built.found.items())
-    console.print(
-        f"{built.source}: {found}; {built.n_rows:,} rows kept, {sum(built.dropped.values()):,} left out",
-        highlight=False,
-    )
-    table = Table()
-    table.add_column("task")
-    for split in SPLITS:
-        table.add_column(split, justify="right")
-    for task, counts in built.rows.items():
-        table.add_row(task, *(f"{counts.get(split, 0):,}" for split in SPLITS))
-    console.print(table)
-    for reason, n in built.dropped.items():
-        console.print(f"left out: {n:,} rows, {reason}")
-    for warning in built.warnings:
-        console.print(f"warning: {warning}")
-    media = f"{built.clips:,} clips" if built.clips else "text only, no clips"
-    console.print(f"{media}; each row left out is in {built.folder}/dropped.jsonl", soft_wrap=True)
-    task, counts = next(iter(built.rows.items()))
-    console.print(f'load_dataset("{built.folder}", "{task}", split="{list(counts)[-1]}")', soft_wrap=True)
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------
@@ -288,16 +236,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _megabytes(folder: Path) -> int:
-    return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6)
-
-
-def _json_target(path: Path | None) -> None:
-    """Say before the work that its result has nowhere to go."""
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise InputError(f"--json {path}: not a file in a folder that exists")
-
-
 def main() -> None:
     """Entry point: bad input, a full disk or a missing permission become one line."""
     if not sys.stderr.isatty():
@@ -312,7 +250,3 @@ def main() -> None:
     except (InputError, OSError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

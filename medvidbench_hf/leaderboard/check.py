@@ -1,0 +1,276 @@
+"""Will the board take a file, and which rows lose marks for their form: `check(file, samples)`, on any split.
+
+It needs no truth, so a submission for the test split can be checked. Rows are numbered as in the data, from 0. What
+single answers look like is in check_answers.py, the faults and their words are in faults.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medvidbench_hf.leaderboard import faults, stg
+from medvidbench_hf.leaderboard.check_answers import asked, excess, find, used_boxes
+from medvidbench_hf.leaderboard.files import BOM, PREDICTIONS, RESULTS, SUBMISSION, AnswerFile, Entry, answers_by_row
+from medvidbench_hf.leaderboard.findings import Fault, Faults, Report, TaskCount, row_list
+from medvidbench_hf.leaderboard.records import qa_type
+from medvidbench_hf.leaderboard.traps import MIN_RECORDS
+from medvidbench_hf.sample import TASKS, PublicSample
+
+_FIELDS = {
+    PREDICTIONS: {"index", "prediction", "finish_reason", "tokens", "id", "qa_type"},
+    SUBMISSION: {"id", "qa_type", "prediction"},
+}
+_TRUTH_FIELDS = {"gnd", "gt", "struc_info", "truth", "answer", "ground_truth", "conversations"}
+_SHIFT = 30  # rows that may be missing or too much in one place
+_RUN = 20  # rows that must match for a shift to be believed, or 3 at the end of the file
+_UNREAD = {"unread", "huge_number", "no_label", "label_spelling"}
+
+
+def check(file: AnswerFile, samples: Sequence[PublicSample]) -> Report:
+    """Check every row of a file against the rows of a split. Takes any file that `read_answer_file` gives."""
+    rows = sorted(samples, key=lambda sample: sample.index)
+    found = Faults()
+    _file(file, rows, found)
+    for entry in file.entries:
+        _record(file, entry, found)
+    joined = _by_index(file, rows, found) if file.keyed else _by_place(file, rows, found)
+    seen: dict[int, set[Fault]] = {}
+    for sample in rows:
+        if sample.index in joined and _answer_field(entry := joined[sample.index]):
+            seen[sample.index] = set()
+            for fault in find(sample, entry):
+                seen[sample.index].add(fault)
+                found.add(fault, sample.index, sample.task, entry.prediction)
+    answered = [(sample, joined[sample.index].prediction) for sample in rows if _has_text(seen, joined, sample)]
+    _copies(answered, seen, found)
+    _clocks(rows, found)
+    _box_space([pair for pair in answered if pair[0].task == "stg"], found)
+    return Report(str(file.path), file.kind, len(rows), found.findings(), _tasks(rows, answered, seen))
+
+
+# --- the file --------------------------------------------------------------------------------------------------
+
+
+def _file(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> None:
+    for note in file.notes:
+        fault = faults.BYTE_ORDER_MARK if note == BOM and file.kind != PREDICTIONS else faults.FILE_NOTE
+        found.add(fault._replace(what=note))
+    if len(rows) < MIN_RECORDS:
+        found.add(faults.SMALL_SPLIT)
+    elif len(file.entries) < MIN_RECORDS:
+        found.add(faults.TOO_FEW)
+    if not file.keyed and len(file.entries) != len(rows):
+        counts = f"the file has {len(file.entries)} records, the split {len(rows)} rows"
+        found.add(faults.ROW_COUNT._replace(what=counts))
+    if file.kind != PREDICTIONS:
+        first = file.entries[0]
+        short = {"id", "qa_type", "prediction"} <= set(first.fields) and _task_named(first.qa_type) is not None
+        if not short and not {"metadata", "question", "answer", "qa_type"} <= set(first.fields):
+            found.add(faults.FIRST_RECORD, first.index)
+
+
+def _record(file: AnswerFile, entry: Entry, found: Faults) -> None:
+    """What the fields of a record are."""
+    fields = set(entry.fields)
+    if len(fields) < len(entry.fields):
+        found.add(faults.REPEATED_FIELD, entry.index)
+    if not _answer_field(entry):
+        found.add(faults.ANSWER_MISSING if file.kind == RESULTS else faults.FIELD_MISSING, entry.index)
+    if file.kind == RESULTS:
+        return
+    if file.kind == SUBMISSION and None in (entry.id, entry.qa_type):
+        found.add(faults.ID_MISSING, entry.index)
+    extra = fields - _FIELDS[file.kind]
+    if extra & _TRUTH_FIELDS:
+        found.add(faults.LEAK, entry.index)
+    elif extra:
+        found.add(faults.EXTRA_FIELDS, entry.index)
+
+
+def _answer_field(entry: Entry) -> bool:
+    return "prediction" in entry.fields or (entry.record is not None and "answer" in entry.fields)
+
+
+# --- which record answers which row ----------------------------------------------------------------------------
+
+
+def _by_index(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> dict[int, Entry]:
+    """Row -> the record with its index."""
+    joined, several = answers_by_row(file.entries)
+    for row in several:
+        found.add(faults.REPEATED_ROW, row)
+    _missing_and_beyond(joined, rows, found)
+    given = list(dict.fromkeys(entry.index for entry in file.entries))
+    for row, in_order in zip(given, sorted(given), strict=True):
+        if row != in_order:
+            found.add(faults.LINE_ORDER if file.kind == PREDICTIONS else faults.KEY_ORDER, row)
+    _identities(joined, rows, found)
+    return joined
+
+
+def _by_place(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> dict[int, Entry]:
+    """Row -> the record that answers it: the one at its place, or where ids say that it should be."""
+    joined, missing, extra = _align(file.entries, rows)
+    places = {sample.index: place for place, sample in enumerate(rows)}
+    moved = [row for row, entry in joined.items() if entry.position != places[row]]
+    if moved:
+        gaps = [f"{row_list(missing)} missing"] if missing else []
+        gaps += [f"the records at {row_list(extra).replace('row', 'place', 1)} too much"] if extra else []
+        fault = faults.SHIFTED._replace(what=faults.SHIFTED.what.format(gaps=", ".join(gaps)))
+        for row in moved:
+            found.add(fault, row)
+    else:
+        _missing_and_beyond({**joined, **{entry.index: entry for entry in file.entries}}, rows, found)
+    wrong = [sample.index for sample in rows if sample.index in joined and not _same(joined[sample.index], sample)]
+    if wrong and Counter(map(_key, file.entries)) == Counter((sample.id, sample.task) for sample in rows):
+        for row in wrong:
+            found.add(faults.ORDER, row)
+    else:
+        _identities(joined, rows, found)
+    return joined
+
+
+def _missing_and_beyond(joined: Mapping[int, Entry], rows: Sequence[PublicSample], found: Faults) -> None:
+    known = {sample.index for sample in rows}
+    for sample in rows:
+        if sample.index not in joined:
+            found.add(faults.MISSING, sample.index)
+    for row in joined:
+        if row not in known:
+            found.add(faults.BEYOND, row)
+
+
+def _align(entries: Sequence[Entry], rows: Sequence[PublicSample]) -> tuple[dict[int, Entry], list[int], list[int]]:
+    """Walk down both, skipping rows or records where that makes the ids match again: joined, missing, extra."""
+    joined: dict[int, Entry] = {}
+    missing: list[int] = []
+    extra: list[int] = []
+    i = j = 0
+    while i < len(entries) and j < len(rows):
+        if not _same(entries[i], rows[j]):
+            for shift in range(1, _SHIFT + 1):
+                if _run(entries, rows, i, j + shift):
+                    missing += [sample.index for sample in rows[j : j + shift]]
+                    j += shift
+                    break
+                if _run(entries, rows, i + shift, j):
+                    extra += range(i, i + shift)
+                    i += shift
+                    break
+        joined[rows[j].index] = entries[i]
+        i, j = i + 1, j + 1
+    return joined, missing, extra
+
+
+def _run(entries: Sequence[Entry], rows: Sequence[PublicSample], i: int, j: int) -> bool:
+    n = min(_RUN, len(entries) - i, len(rows) - j)
+    return n >= 3 and all(_same(entries[i + k], rows[j + k]) for k in range(n))
+
+
+def _same(entry: Entry, sample: PublicSample) -> bool:
+    """Whether what a record says of its row is true; what it does not say is no objection."""
+    named = _task_named(entry.qa_type)
+    return entry.id in (None, sample.id) and named in (None, sample.task)
+
+
+def _key(entry: Entry) -> tuple[Any, str | None]:
+    return entry.id if isinstance(entry.id, str) else None, _task_named(entry.qa_type)
+
+
+def _task_named(qa_type: Any) -> str | None:
+    """The task whose name stands in a qa_type."""
+    return next((task for task in TASKS if task in qa_type), None) if isinstance(qa_type, str) else None
+
+
+def _identities(joined: Mapping[int, Entry], rows: Sequence[PublicSample], found: Faults) -> None:
+    """Ids and qa_types against those of the data, where they are given."""
+    known = {sample.id for sample in rows}
+    pairs = [(sample, joined[sample.index]) for sample in rows if sample.index in joined]
+    given = [(sample, entry) for sample, entry in pairs if entry.id is not None]
+    unknown = faults.ID_UNKNOWN if any(sample.id == entry.id for sample, entry in given) else faults.OTHER_SPLIT
+    for sample, entry in given:
+        if entry.id != sample.id:
+            elsewhere = isinstance(entry.id, str) and entry.id in known
+            found.add(faults.ID_ELSEWHERE if elsewhere else unknown, sample.index)
+    for sample, entry in pairs:
+        if entry.qa_type in (None, sample.task, qa_type(sample)):
+            continue
+        named = _task_named(entry.qa_type)
+        found.add(faults.QA_TYPE if named in (None, sample.task) else faults.OTHER_TASK, sample.index)
+
+
+# --- over all answers ------------------------------------------------------------------------------------------
+
+
+def _has_text(seen: Mapping[int, set[Fault]], joined: Mapping[int, Entry], sample: PublicSample) -> bool:
+    """Whether a row has an answer with content."""
+    kinds = {fault.kind for fault in seen.get(sample.index, ())}
+    return sample.index in seen and not kinds & {"not_text", "empty", "refused"}
+
+
+def _copies(answered: Sequence[tuple[PublicSample, str]], seen: Mapping[int, set[Fault]], found: Faults) -> None:
+    """The same text for rows of one id but several tasks, or for many clips of one task."""
+    by_id: dict[tuple[str, str], list[PublicSample]] = defaultdict(list)
+    by_task: dict[tuple[str, str], list[PublicSample]] = defaultdict(list)
+    for sample, text in answered:
+        by_id[sample.id, text].append(sample)
+        if sample.task in ("tal", "stg", "dense_captioning") and len(text) >= len("1.0-2.0 seconds"):
+            by_task[sample.task, text].append(sample)
+    for (_, text), samples in by_id.items():
+        if len({sample.task for sample in samples}) > 1:
+            for sample in samples:
+                found.add(faults.KEYED_BY_ID, sample.index, value=text)
+    total = Counter(sample.task for sample, _ in answered)
+    times = {faults.STG_NO_TIME, faults.STG_FIRST_TIME, faults.STG_TIMES}
+    for (task, text), samples in by_task.items():
+        clips = {(sample.video_id, sample.clip_start_s) for sample in samples}
+        if len(clips) >= 5 and len(samples) >= 0.2 * total[task]:
+            other_times = sum(bool(times & seen[sample.index]) for sample in samples)
+            for sample in samples:
+                fault = faults.COPIED_TIMES if 2 * other_times > len(samples) else faults.COPIED
+                found.add(fault, sample.index, task, text)
+
+
+def _clocks(rows: Sequence[PublicSample], found: Faults) -> None:
+    """Times after the end of the clip are another clock where many rows have them."""
+    total = Counter(sample.task for sample in rows)
+    for task in ("tal", "dense_captioning"):
+        beyond = found.rows.get((faults.BEYOND_CLIP, task), [])
+        if len(beyond) >= max(5, 0.2 * total[task]):
+            found.replace(faults.BEYOND_CLIP, faults.OTHER_CLOCK, task)
+
+
+def _box_space(answered: Sequence[tuple[PublicSample, str]], found: Faults) -> None:
+    """Boxes in 0..1000: no coordinate is larger, and many leave a canvas that is smaller."""
+    boxes = [
+        (sample, [b for b in used_boxes(sample, stg.parse(text, asked(sample))) if any(b)]) for sample, text in answered
+    ]
+    large = [(sample, of_row) for sample, of_row in boxes if max((v for box in of_row for v in box), default=0) > 1]
+    over = sum(any(v > 1000 for box in of_row for v in box) for _, of_row in large)
+    if not large or over > 0.01 * len(large):
+        return
+    outside = sum(any(excess(box, sample) > 0.05 for box in of_row) for sample, of_row in large)
+    wide = [sample for sample, _ in large if sample.canvas.width > 1100]
+    if outside >= max(3, 0.1 * len(large)):
+        found.forget(faults.STG_OUTSIDE, "stg")
+        found.forget(faults.STG_PARTLY, "stg")
+        for sample, _ in large:
+            found.add(faults.STG_THOUSAND, sample.index, "stg")
+    elif len(wide) >= 50:
+        for sample in wide:
+            found.add(faults.STG_MAYBE_THOUSAND, sample.index, "stg")
+
+
+def _tasks(
+    rows: Sequence[PublicSample], answered: Sequence[tuple[PublicSample, str]], seen: Mapping[int, set[Fault]]
+) -> tuple[TaskCount, ...]:
+    total = Counter(sample.task for sample in rows)
+    with_text = Counter(sample.task for sample, _ in answered)
+    read = Counter(sample.task for sample, _ in answered if not _UNREAD & {fault.kind for fault in seen[sample.index]})
+    return tuple(
+        TaskCount(task, total[task], with_text[task], read[task], read[task] / total[task])
+        for task in TASKS
+        if total[task]
+    )
