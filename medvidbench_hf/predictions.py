@@ -2,7 +2,8 @@
 
     {"index": 42, "prediction": "22.0-78.0 seconds.", "finish_reason": "stop", "tokens": 12}
 
-The fields are a closed list, so nothing of the truth can be copied in. A torn last line, left by a kill, is dropped
+The fields are a closed list, so nothing of the truth can be copied in; `id` and `qa_type` of the row may stand beside
+them, and a score compares them with the data's. A torn last line, left by a kill, is dropped
 when the file is read and cut off when it is continued.
 """
 
@@ -20,6 +21,8 @@ from medvidbench_hf.sample import InputError
 
 FINISH_REASONS = ("stop", "length", "refusal", "error")
 FILE_NAME = "predictions.jsonl"
+_FIELDS = ("index", "prediction", "finish_reason", "tokens")
+_NAMES = ("id", "qa_type")  # of the row, to be compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +121,18 @@ def cut_torn_line(path: Path) -> None:
 def _prediction(record: Any) -> Prediction:
     if not isinstance(record, dict):
         raise InputError(f"is a JSON {type(record).__name__}, expected an object")
-    known = {"index", "prediction", "finish_reason", "tokens"}
     for field in ("index", "prediction"):
         if field not in record:
             raise InputError(f"field {field}: missing")
-    unknown = sorted(record.keys() - known)
+    unknown = sorted(record.keys() - {*_FIELDS, *_NAMES})
     if unknown:
         raise InputError(
-            f"field {unknown[0]!a}: not known; a prediction has {', '.join(sorted(known))} and nothing else"
+            f"field {unknown[0]!a}: not known; a prediction has {', '.join((*_FIELDS, *_NAMES))} and nothing else"
         )
-    return Prediction(**record)
+    for field in _NAMES:
+        if not isinstance(record.get(field, ""), str):
+            raise InputError(f"field {field}: {type(record[field]).__name__}, expected text")
+    return Prediction(**{field: record[field] for field in _FIELDS if field in record})
 
 
 def _refuse(name: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,7 +50,13 @@ def run(
         "package": medvidbench_hf.__version__,
     }
     config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-    chosen = [sample.public() for sample in select(data, split, tasks, limit)]
+    samples = select(data, split, tasks, limit)
+    if not any(sample.truth is not None for sample in samples):
+        warnings.warn(
+            f"the {split} split of {data} has no ground truth: answers to it can be checked and submitted, not scored",
+            stacklevel=2,
+        )
+    chosen = [sample.public() for sample in samples]
     record: dict[str, Any] = {
         **config,
         "data_path": str(Path(data).resolve()) if Path(data).is_dir() else str(data),

@@ -19,6 +19,7 @@ The report:
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -121,7 +122,9 @@ def read_answered(run: str | Path, data: str | Path | None = None, split: str | 
     if file.kind == RESULTS and data is None:
         return _official(file)
     if file.kind == PREDICTIONS:
-        found = read_predictions(run)
+        with warnings.catch_warnings():  # a torn last line was told a moment ago
+            warnings.simplefilter("ignore")
+            found = read_predictions(run)
         texts: dict[int, Any] = {index: p.prediction for index, p in found.items()}
         reasons: dict[int, str | None] = {index: p.finish_reason for index, p in found.items()}
     else:

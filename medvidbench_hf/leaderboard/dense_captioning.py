@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from medvidbench_hf import tasks
 from medvidbench_hf.leaderboard.pooling import Row
 from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, kind_of, number_of, text_of
 
@@ -108,9 +109,15 @@ def score(record: Record) -> Row:
             [(e.start_s, e.end_s) for e in pieces], [(float(e.start_s), float(e.end_s)) for e in true], inclusive=True
         ),
     }
-    flags = ("dvc-collapsed",) if len(said) == 1 and len(re.findall(_HEADER, answer)) > 1 else ()
+    if (
+        len(said) == 1
+        and len(re.findall(_HEADER, answer)) > 1
+        and (meant := tasks.dense_captioning.parse(answer).value)
+    ):
+        events = [Event(*segment) for segment in meant.segments]
+        others["dvc-collapsed"] = f1([_frames(event, fps) for event in cut(events)], frames)
     without = {key: {COLUMN: {"": (other, 1)}} for key, other in others.items() if other != value}
-    return Row({COLUMN: {"": (value, 1)}}, True, without, flags)
+    return Row({COLUMN: {"": (value, 1)}}, True, without)
 
 
 def f1(said: Sequence[Pair], true: Sequence[Pair], inclusive: bool = False) -> float:

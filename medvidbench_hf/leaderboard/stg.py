@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import isfinite, isnan
+from math import isnan
 from typing import Any
 
 from medvidbench_hf.leaderboard.pooling import Row
@@ -59,8 +59,7 @@ def score(record: Record) -> Row:
     true = truth(record)
     said = parse(answer, list(true))
     used = ZERO
-    ious, honest = [], []
-    copied = coarse = False
+    ious, honest, exact = [], [], []
     for key, box in true.items():
         wanted = said.get(_one_decimal(key))
         missing = wanted is None or wanted == ZERO
@@ -68,15 +67,17 @@ def score(record: Record) -> Row:
         if not _is_box(box):
             continue
         ious.append(_iou(used, box))
-        copied |= missing and used != ZERO
-        coarse |= missing and str(float(key)) in said
-        honest.append(0.0 if missing or not all(map(isfinite, used)) else ious[-1])
+        honest.append(0.0 if missing and used != ZERO else ious[-1])
+        finer = said.get(str(float(key)), used) if missing else used
+        exact.append(_iou(finer, box))
     if not ious:
         return Row({}, bool(said), flags=("stg-no-truth",))
     value = sum(ious) / len(ious)
-    flags = ("stg-not-a-number",) if isnan(value) else ()
-    without = {"stg-carry-over": {COLUMN: {"": (sum(honest) / len(honest), 1)}}} if copied and not flags else {}
-    return Row({COLUMN: {"": (value, 1)}}, bool(said), without, (*flags, *(("stg-one-decimal",) if coarse else ())))
+    if isnan(value):
+        return Row({COLUMN: {"": (value, 1)}}, bool(said), flags=("stg-not-a-number",))
+    others = {"stg-carry-over": sum(honest) / len(honest), "stg-one-decimal": sum(exact) / len(exact)}
+    without = {trap: {COLUMN: {"": (other, 1)}} for trap, other in others.items() if other != value}
+    return Row({COLUMN: {"": (value, 1)}}, bool(said), without)
 
 
 def _one_decimal(key: str) -> str:

@@ -11,8 +11,8 @@ Column    mean over all records, also those without truth (0)
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from medvidbench_hf import tasks
 from medvidbench_hf.leaderboard.pooling import Row
 from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, number_of, text_of
 
@@ -23,6 +23,7 @@ THRESHOLDS = {"TAG_mIoU@0.3": 0.3, "TAG_mIoU@0.5": 0.5}
 _HYPHEN = re.compile(rf"({NUMBER})\s*+-\s*+({NUMBER})")
 _UNIT = r"(?:\s*+(?:seconds?+|s))?+"
 _TO = re.compile(rf"({NUMBER}){_UNIT}\s++to\s++({NUMBER})", re.IGNORECASE)
+_PLAIN = re.compile(rf"{NUMBER}-{NUMBER}(?:, {NUMBER}-{NUMBER})*+ seconds?+\.?")
 _CLOCK = re.compile(r"(?<!\d)(\d++):(\d++):(\d++)\s++to\s++(\d++):(\d++):(\d++)", re.IGNORECASE)
 
 
@@ -56,20 +57,33 @@ def truth(record: Record) -> list[Pair]:
 
 def score(record: Record) -> Row:
     """Raises TaskLost."""
-    said = parse(text_of(record, "answer"))
-    fps = fps_of(record)
-    true = truth(record)
+    answer, fps = text_of(record, "answer"), fps_of(record)
+    said, true = parse(answer), truth(record)
+    values = _values(said, true, fps)
+    without = {"tal-free-misses": _values(said, true, fps, costed=True)}
+    if not _PLAIN.fullmatch(answer):
+        meant = tasks.tal.parse(answer).value
+        without["tal-reading"] = _values([(s.start_s, s.end_s) for s in meant.spans] if meant else [], true, fps)
+    return Row(
+        values,
+        bool(said),
+        {trap: others for trap, others in without.items() if others != values},
+        ("tal-no-truth",) if not true else (),
+    )
+
+
+def _values(
+    said: list[Pair], true: list[Pair], fps: float, costed: bool = False
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Column -> part. costed: over the larger of the numbers of spans, instead of over the pairs."""
     # The board multiplies both sides by fps, which IoU does not see unless fps is 0.
     iou = [[_iou(_scaled(p, fps), _scaled(t, fps)) for p in said] for t in true]  # (n_true, n_said)
-    values: dict[str, Any] = {}
-    costed: dict[str, Any] = {}
+    values = {}
     for column, threshold in THRESHOLDS.items():
         pairs = _match(iou, threshold)
-        values[column] = {"": (sum(pairs) / len(pairs) if pairs else 0.0, 1)}
-        most = max(len(said), len(true))
-        costed[column] = {"": (sum(pairs) / most if most else 0.0, 1)}
-    without = {"tal-free-misses": costed} if costed != values else {}
-    return Row(values, bool(said), without, ("tal-no-truth",) if not true else ())
+        n = max(len(said), len(true)) if costed else len(pairs)
+        values[column] = {"": (sum(pairs) / n if pairs else 0.0, 1)}
+    return values
 
 
 def _match(iou: list[list[float]], threshold: float) -> list[float]:

@@ -1,7 +1,7 @@
 """What surprises people about the board, in one place: the page of traps, and the words of every finding.
 
-`oddities` are the numbers of the list in the README of this room; `line` is what a score says when the trap moved its
-number or met its rows.
+`line` is what a score says when the trap moved its number or met its rows; "; with them" and the like at its end is
+followed by the column's value without the trap. Cases of each are in tests/cases/board_*.json.
 """
 
 from __future__ import annotations
@@ -69,6 +69,18 @@ TRAPS: dict[str, Trap] = {
         "null, never 0",
         "compare the ten columns with what you scored yourself",
     ),
+    "rounding": Trap(
+        "names and digits",
+        "prints 4 decimals, reads them back, keeps 3 and ranks on these",
+        "full precision",
+        "differences below .001 do not exist on the board, and below .015 are mostly noise",
+    ),
+    "names": Trap(
+        "names and digits",
+        "CVS_acc and SA_acc are means of accuracies per criterion and aspect; TAG is called mAP in places",
+        "the same means, over all rows",
+        "say which protocol a number is from",
+    ),
     # tal
     "tal-free-misses": Trap(
         "TAG_mIoU",
@@ -77,13 +89,25 @@ TRAPS: dict[str, Trap] = {
         "report the strict value or F1 beside it",
         "{n} answers with missed or extra spans, which cost nothing on the board; with their cost",
     ),
+    "tal-greedy": Trap(
+        "TAG_mIoU",
+        "true spans choose in order, each the best prediction that is left; the first on ties",
+        "the best matching over all pairs",
+        "nothing to do",
+    ),
+    "tal-rescored": Trap(
+        "TAG_mIoU",
+        "its code multiplies true spans by fps in place: scoring the same objects twice scores them wrong",
+        "inputs are never changed",
+        "nothing to do: here the board's columns are computed without changing a record either",
+    ),
     "tal-reading": Trap(
         "TAG_mIoU",
         'any "number - number" is a span (2019-2021, 4-0 suture, 00:00:05 - 00:00:12); an en dash, JSON, brackets and '
         '"until" are not read',
         "reads what a human reads, and says what it repaired",
         "write 22.0-78.0, 89.0-94.0 seconds. with ASCII hyphens, and nothing before it",
-        "{n} answers whose spans the board reads otherwise than they are meant",
+        "{n} answers whose spans the board reads otherwise than they are meant; as they are meant",
     ),
     "tal-no-truth": Trap(
         "TAG_mIoU",
@@ -111,7 +135,7 @@ TRAPS: dict[str, Trap] = {
         'times match as text with one decimal: "1.25 seconds" is never found, nor is 1.3 for 1.25',
         "a time is met within half a frame interval",
         "write the requested time with one decimal",
-        "{n} answers with boxes at times of more than one decimal, which are never looked up",
+        "{n} answers with boxes at times of more than one decimal, which are never looked up; with them",
     ),
     "stg-not-a-number": Trap(
         "STG_mIoU",
@@ -167,7 +191,7 @@ TRAPS: dict[str, Trap] = {
         "a numbered or bulleted list, or all events on one line, is read as one event",
         "every event is read",
         "one event a line, each starting with 12.0-18.5 seconds:",
-        "{n} lists of events that the board reads as one event",
+        "{n} lists of events that the board reads as one event; as lists",
     ),
     # next action
     "nap-nearest": Trap(
@@ -240,6 +264,12 @@ TRAPS: dict[str, Trap] = {
         "an empty or unmatched answer is 1, a failed judgement is counted apart",
         "report how many were judged",
         "{n} rows with a failed judgement are left out",
+    ),
+    "llm-range": Trap(
+        "DVC_llm, VS_llm, RC_llm",
+        "a judge's 45 or 0 passes as a score; for dense captions aspects and thresholds that average 0 are left out",
+        "1 to 5 only",
+        "look at the scores themselves",
     ),
     "llm-scale": Trap(
         "DVC_llm, VS_llm, RC_llm",
