@@ -111,7 +111,7 @@ def _by_index(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> 
 
 
 def _by_place(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> dict[int, Entry]:
-    """Row -> the record that answers it: the one at its place, or where ids say that it should be."""
+    """Row -> the record that is meant to answer it: the one at its place, or elsewhere if ids say so."""
     joined, missing, extra = _align(file.entries, rows)
     places = {sample.index: place for place, sample in enumerate(rows)}
     moved = [row for row, entry in joined.items() if entry.position != places[row]]
@@ -127,9 +127,18 @@ def _by_place(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> 
     if wrong and Counter(map(_key, file.entries)) == Counter((sample.id, sample.task) for sample in rows):
         for row in wrong:
             found.add(faults.ORDER, row)
+        joined = _in_order(file.entries, rows)
     else:
         _identities(joined, rows, found)
     return joined
+
+
+def _in_order(entries: Sequence[Entry], rows: Sequence[PublicSample]) -> dict[int, Entry]:
+    """Row -> its record among records in any order; those with the same id and task are taken in turn."""
+    waiting = defaultdict(list)
+    for entry in reversed(entries):
+        waiting[_key(entry)].append(entry)
+    return {sample.index: waiting[sample.id, sample.task].pop() for sample in rows}
 
 
 def _missing_and_beyond(joined: Mapping[int, Entry], rows: Sequence[PublicSample], found: Faults) -> None:

