@@ -14,7 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from medvidbench_hf import cli
+from medvidbench_hf.builder import build, read_samples
+from medvidbench_hf.evaluation import COLUMNS, run
+from medvidbench_hf.leaderboard import traps_page
+from medvidbench_hf.models.prior import Prior
 from tests import nurvid_files
+from tests.official_files import merged
 
 COMMANDS = [
     [],
@@ -26,11 +31,15 @@ COMMANDS = [
     ["run"],
     ["score"],
     ["report"],
+    ["check"],
+    ["submit"],
+    ["compare"],
+    ["traps"],
 ]
 
 
-def medvidbench(*arguments: str | Path, cwd: Path, code: int = 0) -> str:
-    """Run the command in a process of its own; its output."""
+def medvidbench(*arguments: str | Path, cwd: Path, code: int = 0, out: bool = False) -> str:
+    """Run the command in a process of its own; its output, or what it says on stderr where it fails (unless `out`)."""
     done = subprocess.run(
         [sys.executable, "-m", "medvidbench_hf.cli", *map(str, arguments)],
         cwd=cwd,
@@ -40,7 +49,7 @@ def medvidbench(*arguments: str | Path, cwd: Path, code: int = 0) -> str:
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return done.stdout if code == 0 or out else done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +85,70 @@ def test_a_data_holder_builds_runs_scores_and_reports(place: Path) -> None:
     assert (place / "runs/prior/report.html").stat().st_size > 5000
 
 
+def test_a_user_of_the_board_scores_submits_checks_and_compares(tmp_path: Path) -> None:
+    build("simulated", tmp_path / "data", num_proc=1, videos=40, media=False)
+    run(Prior.fit(read_samples(tmp_path / "data", "train")), tmp_path / "data", tmp_path / "prior")
+    both = medvidbench("score", "prior", "--protocol", "both", "--json", "both.json", cwd=tmp_path)
+    assert "leaderboard" in both.splitlines()[2]
+    assert "answers with missed or extra spans, which cost nothing on the board; with their cost" in both
+    assert "Would-be rank among the published rows, which are of the test set: place" in both
+    reports = json.loads((tmp_path / "both.json").read_text())
+    assert list(reports) == ["leaderboard", "strict"]
+    assert all(list(report["metrics"]) == list(COLUMNS) for report in reports.values())
+
+    written = medvidbench("submit", "prior", "--data", "data", "--out", "submission.json", cwd=tmp_path)
+    assert "next: medvidbench check submission.json" in written
+    assert "Nothing but notes" in medvidbench("check", "submission.json", "--data", "data", cwd=tmp_path)
+    lines = (tmp_path / "prior/predictions.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "part.jsonl").write_text("".join(lines[:100]))
+    refused = medvidbench("submit", "part.jsonl", "--data", "data", "--out", "x.json", cwd=tmp_path, code=1)
+    assert f"{len(lines) - 100} of {len(lines)} rows have no answer (rows 100, 101" in refused
+    fill = ("--out", "filled.json", "--fill-missing", "prior")
+    filled = medvidbench("submit", "part.jsonl", "--data", "data", *fill, cwd=tmp_path)
+    assert f"filled with prior: {len(lines) - 100} rows" in filled
+    answers = [json.loads((tmp_path / name).read_text()) for name in ("submission.json", "filled.json")]
+    assert answers[0] == answers[1]
+
+    rows = [{**row, "prediction": row["prediction"].replace("-", " until ")} for row in answers[0]]
+    (tmp_path / "until.json").write_text(json.dumps(rows))
+    checked = medvidbench(
+        "check", "until.json", "--data", "data", "--json", "check.json", cwd=tmp_path, code=1, out=True
+    )
+    assert "ZERO: rows score 0 for their form" in checked
+    assert "mend: " in checked
+    assert json.loads((tmp_path / "check.json").read_text())["ok"] is False
+    compared = medvidbench("compare", "prior", "until.json", "--data", "data", "--json", "c.json", cwd=tmp_path)
+    assert "a is prior, b is until.json" in compared
+    assert json.loads((tmp_path / "c.json").read_text())["columns"]["DVC_F1"]["difference"] == 0.0
+
+
+def test_the_official_merged_form_scores_alone_and_a_split_without_answers_says_so(tmp_path: Path) -> None:
+    records = merged(share=0.02)
+    for record in records.values():
+        if record["qa_type"] == "next_action":
+            record["answer"] = record["gnd"]  # so that no model has to be loaded
+    (tmp_path / "merged.json").write_text(json.dumps(records))
+    scored = medvidbench("score", "merged.json", "--protocol", "both", cwd=tmp_path)
+    assert "scored against the truth that the file itself holds" in scored
+    assert "by source, leaderboard" in scored
+    bare = {k: {**r, "gnd": "", "struc_info": []} for k, r in records.items()}
+    (tmp_path / "bare.json").write_text(json.dumps(bare))
+    assert "holds no ground truth" in medvidbench("score", "bare.json", cwd=tmp_path, code=1)
+
+
+def test_the_traps_are_printed_as_the_page_of_the_board(tmp_path: Path) -> None:
+    assert medvidbench("traps", cwd=tmp_path) == traps_page()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["check", "nowhere", "--data", "NurViD"], "nowhere: no such file"),
+        (["submit", "nowhere", "--data", "NurViD", "--out", "x"], "nowhere: no such file"),
+        (["submit", "a", "--data", "d", "--out", "x", "--overlay", "tal"], "--overlay 'tal': expected task=FILE"),
+        (["submit", "a", "--data", "d", "--out", "x", "--fill-missing", "guess"], "known are empty and prior"),
+        (["compare", "nowhere", "nowhere"], "nowhere: no such file"),
+        (["compare", "a", "b", "--protocol", "both"], "unknown protocol 'both'; known: leaderboard, strict"),
         (["data", "build", "--source", "nurvit", "--out", "x"], "unknown source 'nurvit'; known: simulated, nurvid"),
         (["data", "build", "--source", "nurvid", "--out", "x"], "--root"),
         (["data", "build", "--source", "nurvid", "--root", "nowhere", "--out", "x"], "nowhere: no such folder"),

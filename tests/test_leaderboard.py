@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvidbench_hf import tasks
+from medvidbench_hf import leaderboard, tasks
 from medvidbench_hf.evaluation import score_predictions, score_run
-from medvidbench_hf.leaderboard import COLUMNS, TRAPS, minilm, score_records
+from medvidbench_hf.leaderboard import COLUMNS, TRAPS, minilm, score_records, traps_page
 from medvidbench_hf.leaderboard.next_action import vocabularies
 from medvidbench_hf.leaderboard.records import record_of, struc_info
 from medvidbench_hf.leaderboard.score import lost_rows
@@ -353,3 +353,14 @@ def test_scoring_grows_with_the_rows_and_not_with_their_square() -> None:
         profile.runcall(score_records, records)
         counts.append(sum(entry.callcount for entry in profile.getstats()) / len(records))
     assert counts[1] < 1.2 * counts[0]
+
+
+def test_the_page_of_traps_is_the_one_that_the_code_makes() -> None:
+    """MEDVIDBENCH_SNAPSHOT=1 writes it anew."""
+    page = Path(leaderboard.__file__).with_name("README.md")
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- traps -->\n")
+    inside, _, after = rest.partition("<!-- end of traps -->")
+    if os.environ.get("MEDVIDBENCH_SNAPSHOT"):
+        page.write_text(f"{before}<!-- traps -->\n{traps_page()}<!-- end of traps -->{after}", encoding="utf-8")
+        return
+    assert inside == traps_page()

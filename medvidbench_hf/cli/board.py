@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medvidbench_hf.cli.tables import console, print_check, print_comparison, say
+from medvidbench_hf.cli.tables import bullet, console, print_check, print_comparison, say
 from medvidbench_hf.sample import InputError
 
 OutFile = Annotated[Path | None, typer.Option("--json", help="Write the result to this file as JSON.")]
@@ -133,11 +133,16 @@ def traps() -> None:
 
     Example: `medvidbench traps`
     """
-    from rich.markdown import Markdown
+    from medvidbench_hf.leaderboard import TRAPS, traps_page
 
-    from medvidbench_hf.leaderboard import traps_page
-
-    console.print(Markdown(traps_page()) if console.is_terminal else traps_page(), soft_wrap=not console.is_terminal)
+    if not console.is_terminal:  # into a file: Markdown
+        typer.echo(traps_page(), nl=False)
+        return
+    for about in dict.fromkeys(trap.about for trap in TRAPS.values()):
+        console.print(f"\n{about}", style="bold")
+        for key, trap in TRAPS.items():
+            if trap.about == about:
+                bullet(key, f"board: {trap.board}", f"strict: {trap.strict}", f"what to do: {trap.advice}")
 
 
 def json_target(path: Path | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, isnan
 
 from medvidbench_hf import tasks
 from medvidbench_hf.leaderboard import cvs_assessment, dense_captioning, faults, next_action, skill_assessment, stg, tal
@@ -19,8 +19,6 @@ from medvidbench_hf.leaderboard.records import CVS_COMPONENTS
 from medvidbench_hf.sample import PublicSample
 from medvidbench_hf.tasks.answer import MAX_CHARS, fold
 from medvidbench_hf.tasks.skill_assessment import ASPECTS
-
-LARGEST = 1e150  # coordinate: the product of two is still a number
 
 _REFUSAL = re.compile(
     r"\W{0,5}(?:"
@@ -107,11 +105,10 @@ def _tal(sample: PublicSample, text: str) -> Iterator[Fault]:
         meant = tasks.tal.parse(text).value
         wanted = {(round(s.start_s, 2), round(s.end_s, 2)) for s in meant.spans} if meant else set()
         read = {(round(min(pair), 2), round(max(pair), 2)) for pair in said}
+        ends = [end for _, end in read]
         if read != wanted and _CLOCK.search(text):
             yield faults.TAL_CLOCK
-        elif read - wanted or (
-            len(ends := [max(pair) for pair in said]) > 1 and max(ends) > _FAR * last_s >= min(ends)
-        ):
+        elif read - wanted or min(ends) <= _FAR * last_s < max(ends):
             yield faults.TAL_STRAY
         elif wanted - read:
             yield faults.TAL_UNSEEN
@@ -153,8 +150,8 @@ def _stg(sample: PublicSample, text: str) -> Iterator[Fault]:
     if any(inside.count(",") != 3 or not all(map(_is_number, inside.split(","))) for inside in inner):
         yield faults.STG_BAD_BOX
     boxes = used_boxes(sample, said)
-    if any(not isfinite(v) or abs(v) > LARGEST for box in boxes for v in box):
-        yield faults.STG_NOT_FINITE
+    if not all(isfinite(v) for box in boxes for v in box):
+        yield faults.STG_NAN if any(isnan((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in boxes) else faults.STG_INFINITE
         return
     if any(x2 < x1 or y2 < y1 for x1, y1, x2, y2 in boxes):
         yield faults.STG_REVERSED

@@ -1,6 +1,6 @@
 """Every fault that `check` knows: in the file, in how its rows answer the data's, in the form of single answers.
 
-Texts complete "N rows: ..." and "Board: ..."; what the board does is in the table of traps at length.
+`board` says what it does with the fault; traps.py says the same at length, by column.
 """
 
 from __future__ import annotations
@@ -289,13 +289,14 @@ STG_BAD_BOX = Fault(
     "it becomes the box before it, or nothing",
     _STG_FORM,
 )
-STG_NOT_FINITE = Fault(
+STG_NAN = Fault(
     "not_finite",
     "lost",
-    "a coordinate is not a finite number, or too large to multiply",
+    "a box with nan, or with infinities that cancel out",
     "STG_mIoU becomes NaN for the whole file",
     "write four finite numbers",
 )
+STG_INFINITE = STG_NAN._replace(severity="zero", what="a box with an infinite coordinate", board="it scores 0")
 STG_REVERSED = Fault(
     "reversed_box",
     "zero",

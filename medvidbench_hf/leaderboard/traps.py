@@ -54,6 +54,26 @@ TRAPS: dict[str, Trap] = {
         "task and variant are two columns",
         "filter by `task`",
     ),
+    # time and length
+    "clip-time": Trap(
+        "time and length",
+        "times are seconds of the clip, 0 at its first listed frame, not of the source video",
+        "the same",
+        "subtract the clip's start from times of the whole video",
+    ),
+    "frame-times": Trap(
+        "time and length",
+        "truth is in true time, while frame lists have holes, repeats and slips: frame k is not always at k / fps",
+        "the same; a row's `frame_times_s` has the true times",
+        "tell the model the true times, never index / fps",
+    ),
+    "token-budget": Trap(
+        "time and length",
+        "a box list that was cut off still reads as boxes: one team's STG_mIoU went from .015 to .108 with 32 and 256 "
+        "new tokens, while the format looked valid throughout",
+        "the missing boxes are 0; cut answers are counted as truncated",
+        "give about 25 tokens a requested box, 550 for dense captions; record finish_reason",
+    ),
     # a record that cannot be worked with
     "task-lost": Trap(
         "missing answers",
@@ -152,7 +172,7 @@ TRAPS: dict[str, Trap] = {
         "{n} rows without a true box, left out",
     ),
     "box-space": Trap(
-        "STG_mIoU",
+        "boxes",
         "boxes are pixels of the annotation canvas (CholecTrack20: 854x480, whatever the file's size)",
         "the same, clipped to the canvas",
         "convert 0..1, 0..1000 and resized pixels before submitting; `check` says what they look like",

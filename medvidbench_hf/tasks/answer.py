@@ -201,8 +201,8 @@ def find_ranges(text: str, issues: list[str]) -> list[FoundRange]:
     """Every time range in a plain text, in reading order; ends put in order."""
     found = []
     for match in RANGE.finditer(text):
-        group = match.groupdict()
-        first, last = next((group[x], group[y]) for x, y in ("ab", "cd", "ef") if group[x])
+        dashed = match["a"] is not None
+        first, last = next(pair for pair in (match.group(*ends) for ends in ("ab", "cd", "ef")) if pair[0])
         start, end = time_s(first), time_s(last)
         if max(start, end) > LONGEST_S or _NOT_SECONDS.match(text, match.end()):
             continue
@@ -211,9 +211,9 @@ def find_ranges(text: str, issues: list[str]) -> list[FoundRange]:
             issues.append(f"reversed span put in order: {start}-{end}")
         if ":" in first:
             issues.append("clock time read as mm:ss or h:mm:ss")
-        if group["a"] is None or "-" not in match[0]:
+        if not dashed or "-" not in match[0]:
             issues.append("span not written as a-b")
-        certain = ":" in first or group["a"] is None or any(group[u] for u in ("unit_a", "unit_b"))
+        certain = ":" in first or not dashed or match["unit_a"] is not None or match["unit_b"] is not None
         found.append(FoundRange(start, end, match.start(), match.end(), certain))
     return found
 

@@ -43,6 +43,9 @@ def most_pairs(iou: np.ndarray, at_least: float) -> list[tuple[int, int]]:
     """As many one-to-one pairs with IoU >= at_least as there can be; among those, the largest sum of IoU."""
     if iou.size == 0:
         return []
+    if min(iou.shape) == 1:
+        i, j = np.unravel_index(int(iou.argmax()), iou.shape)
+        return [(int(i), int(j))] if iou[i, j] >= at_least else []
     # An extra pair outweighs any gain in IoU, because all IoU together stay below 1 after the division.
     weight = np.where(iou >= at_least, 1.0 + iou / (min(iou.shape) + 1), 0.0)
     rows, columns = linear_sum_assignment(weight, maximize=True)

@@ -34,6 +34,19 @@ def table(measured: dict[str, Any]) -> str:
             f"{parse['slowest_ms']:.0f} ms; at most {parse['growth_32_to_64_kb']:.1f} times as long as 32 kB",
         ),
     ]
+    score, board = measured["score"], measured["board_parse"]
+    rows += [
+        (
+            f"score {score['rows']:,} rows as the board does, seven rule columns",
+            f"{score['leaderboard_s']:.2f} s, then {score['embedding_s']:.1f} s to embed {score['embedded_texts']} texts",
+        ),
+        ("score the same under strict, with intervals", f"{score['strict_s']:.2f} s"),
+        ("check them before uploading", f"{score['check_s']:.1f} s"),
+        (
+            f"the board's parsers on {board['answers']} hostile 1 MB answers",
+            f"{board['slowest_ms']} ms at most; at most {board['growth_500_to_1000_kb']:.1f} times as long as 500 kB",
+        ),
+    ]
     lines = [f"| what | measured once on {machine['cores']} cores ({machine['cpu']}) |", "|---|---|"]
     return "\n".join([*lines, *(f"| {what} | {figure} |" for what, figure in rows)])
 
