@@ -69,14 +69,14 @@ def test_the_board_gives_what_was_worked_out_by_hand(column: str, case: dict[str
     assert scored.metrics[column] == (
         None if case["leaderboard"] is None else pytest.approx(case["leaderboard"], abs=1e-9)
     )
-    assert list(lost_rows(scored.findings).get(column, ())) == case.get("lost", [])
+    assert list(lost_rows(scored.traps).get(column, ())) == case.get("lost", [])
     if "without" in case:
         value = next(
-            f.value for f in scored.findings if f.column == column and f.trap in ("task-lost", "stg-not-a-number")
+            f.value for f in scored.traps if f.column == column and f.trap in ("task-lost", "stg-not-a-number")
         )
         assert value == (None if case["without"] is None else pytest.approx(case["without"], abs=1e-9))
     if "nan" in case:
-        assert [f.rows for f in scored.findings if f.trap == "stg-not-a-number"] == [tuple(case["nan"])]
+        assert [f.rows for f in scored.traps if f.trap == "stg-not-a-number"] == [tuple(case["nan"])]
     if "exact" in case:
         assert scored.nap_exact == pytest.approx(case["exact"], abs=1e-9)
 
@@ -159,7 +159,7 @@ def check_answer(task: str, text: str) -> None:
     scored = score_records({0: made}, fake_embed)
     for column, value in scored.metrics.items():
         assert value is None or 0.0 <= value <= 1.0, column
-    assert all(str(finding) for finding in scored.findings)
+    assert all(str(finding) for finding in scored.traps)
 
 
 @pytest.mark.parametrize("task", RULE_TASKS)
@@ -201,7 +201,7 @@ def test_any_record_gets_a_number_of_the_board_or_is_named_as_what_loses_the_tas
     before = copy.deepcopy(made)
     scored = score_records({7: made}, fake_embed)
     assert repr(made) == repr(before)
-    lost = lost_rows(scored.findings)
+    lost = lost_rows(scored.traps)
     for column, value in scored.metrics.items():
         assert value is None or math.isfinite(value)
         assert column not in lost or (value == 0.0 and lost[column] == (7,))
@@ -232,7 +232,7 @@ def test_a_finding_names_its_rows_and_the_value_without_the_trap() -> None:
     }
     scored = score(rows)
     assert scored.metrics["CVS_acc"] == 1.0
-    (finding,) = scored.findings
+    (finding,) = scored.traps
     assert (finding.trap, finding.column, finding.rows) == ("cvs-left-out", "CVS_acc", (8, 9))
     assert finding.value == pytest.approx((2 / 3 + 1 / 3) / 2)
     assert str(finding) == (
@@ -244,7 +244,7 @@ def test_a_lost_task_says_which_record_why_and_what_the_others_are_worth() -> No
     good = {"text": "2.0-6.0 seconds.", "struc_info": [{"spans": [{"start": 2.0, "end": 6.0}]}]}
     scored = score({0: good, 5: {**good, "text": None}, 6: good})
     assert (scored.metrics["TAG_mIoU@0.3"], scored.metrics["TAG_mIoU@0.5"]) == (0.0, 0.0)
-    finding = scored.findings[0]
+    finding = scored.traps[0]
     assert (finding.trap, finding.rows, finding.value) == ("task-lost", (5,), 1.0)
     assert "row 5: field answer is null, not text" in str(finding)
 
@@ -252,7 +252,7 @@ def test_a_lost_task_says_which_record_why_and_what_the_others_are_worth() -> No
 def test_nothing_is_found_where_the_answers_are_the_references() -> None:
     records = {k: record_of(s, s.answer) for k, s in enumerate(gold(task) for task in RULE_TASKS)}
     scored = score_records(records)
-    assert scored.findings == []
+    assert scored.traps == []
     assert {column: value for column, value in scored.metrics.items() if "llm" not in column} == dict.fromkeys(
         list(COLUMNS)[:7], 1.0
     )
@@ -296,7 +296,7 @@ def test_without_the_model_the_column_is_null_and_the_exact_value_stands_beside_
     rows = {0: next_action("tying"), 1: next_action("knot")}
     scored = score(rows)
     assert (scored.metrics["NAP_acc"], scored.nap_exact) == (None, 0.5)
-    assert [finding.trap for finding in scored.findings] == ["nap-no-model"]
+    assert [finding.trap for finding in scored.traps] == ["nap-no-model"]
     monkeypatch.setattr(minilm, "installed", lambda: False)
     file_report = score_predictions(
         [sample("next_action", source="AVOS")], {0: Prediction(0, "knot")}, protocol="leaderboard"

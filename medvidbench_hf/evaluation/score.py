@@ -327,9 +327,9 @@ def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None)
         "n": {column: _counts(scored.per_sample, task, column) for column, (task, _) in COLUMNS.items()},
         "by_source": scored.by_source,
         "by_task": {task: {c: scored.metrics[c] for c, (of, _) in COLUMNS.items() if of == task} for task in present},
-        "findings": [str(finding) for finding in scored.findings],
-        "traps": [asdict(finding) for finding in scored.findings],
-        "lost": {column: list(rows) for column, rows in board.lost_rows(scored.findings).items()},
+        "findings": [str(met) for met in scored.traps],
+        "traps": [asdict(met) for met in scored.traps],
+        "lost": {column: list(rows) for column, rows in board.lost_rows(scored.traps).items()},
         "nap_exact": scored.nap_exact,
         "per_sample": scored.per_sample,
     }

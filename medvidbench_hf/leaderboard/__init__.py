@@ -4,7 +4,7 @@ Everything here reproduces somebody else's behaviour, oddities included, as of t
 own protocol, `strict`, is in `tasks`. The page of traps (`medvidbench traps`) says where the two differ and why.
 """
 
-from medvidbench_hf.leaderboard.score import COLUMNS, BoardScore, Finding, score_records
+from medvidbench_hf.leaderboard.score import COLUMNS, BoardScore, TrapMet, score_records
 from medvidbench_hf.leaderboard.traps import TRAPS, traps_page
 
-__all__ = ["COLUMNS", "TRAPS", "BoardScore", "Finding", "score_records", "traps_page"]
+__all__ = ["COLUMNS", "TRAPS", "BoardScore", "TrapMet", "score_records", "traps_page"]

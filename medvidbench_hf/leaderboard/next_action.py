@@ -13,6 +13,7 @@ Column    correct / counted, over all sources
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -25,6 +26,7 @@ from medvidbench_hf.leaderboard.pooling import Row
 from medvidbench_hf.leaderboard.records import Record, TaskLost, sure_source, text_of
 
 COLUMN, EXACT = "NAP_acc", "NAP_exact"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 NEAR_TIE = 1e-4  # cosine; below it another runtime may choose the other label
 
 Embed = Callable[[list[str]], np.ndarray]  # n texts -> (n, d)
@@ -127,10 +129,10 @@ def _question(record: Record, source: str, free: dict[str, tuple[str, ...]]) -> 
         longest = max((name for name in procedures if name.lower() in asked.lower()), key=len, default=None)
         if longest is not None and tuple(procedures[longest]) != labels:
             other = tuple(procedures[longest])
-    true = normal(source, text_of(record, "gnd"))
-    return Question(
-        free.get(source, ()) if labels is None else labels, normal(source, text_of(record, "answer")), true, other
-    )
+    true, said = (normal(source, text_of(record, field)) for field in ("gnd", "answer"))
+    if _SURROGATE.search(said):
+        raise TaskLost("field answer holds half of a surrogate pair, which no text encoder takes")
+    return Question(free.get(source, ()) if labels is None else labels, said, true, other)
 
 
 def _row(q: Question, choose: Callable[[str, tuple[str, ...]], Nearest | None]) -> Row:

@@ -52,7 +52,7 @@ _SCORERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TrapMet:
     """A trap that moved a column, or met rows of it. `value` is the column without the trap, where that can be told."""
 
     trap: str
@@ -79,7 +79,7 @@ class BoardScore:
 
     metrics: dict[str, float | None]
     by_source: dict[str, dict[str, float | None]]
-    findings: list[Finding]
+    traps: list[TrapMet]
     nap_exact: float | None
     per_sample: list[dict[str, Any]]
 
@@ -126,7 +126,7 @@ def score_records(
         for task in tasks_of(record):
             by_task[task].append(index)
     metrics: dict[str, float | None] = dict.fromkeys(COLUMNS)
-    findings: list[Finding] = []
+    traps: list[TrapMet] = []
     by_source: dict[str, dict[str, float | None]] = {}
     per_sample: dict[tuple[int, str], dict[str, Any]] = {}
     exact: float | None = None
@@ -138,10 +138,10 @@ def score_records(
             for column in columns:
                 made = _column(column, scored)
                 metrics[column] = 0.0 if scored.lost else made.value()
-                found = _findings(column, scored, made)
+                found = _traps(column, scored, made)
                 if not scored.lost and any(f.trap in ("nap-no-model", "stg-not-a-number") for f in found):
                     metrics[column] = None
-                findings += found
+                traps += found
                 for source in dict.fromkeys(row[1] for row in scored.rows):
                     part = _column(column, _Scored(task, [row for row in scored.rows if row[1] == source]))
                     by_source.setdefault(source, dict.fromkeys(COLUMNS))[column] = part.value()
@@ -157,7 +157,7 @@ def score_records(
                 entry = _entry(index, task, _source(task, record), video_id(record), False)
                 per_sample[index, task] = {**entry, "traps": ["task-lost"], "reason": reason}
     ordered = [per_sample[key] for key in sorted(per_sample)]
-    return BoardScore(metrics, dict(sorted(by_source.items())), findings, exact, ordered)
+    return BoardScore(metrics, dict(sorted(by_source.items())), traps, exact, ordered)
 
 
 def _score_task(
@@ -235,13 +235,13 @@ def _entry(index: int, task: str, source: str, video: str, parsed: bool) -> dict
     }
 
 
-def _findings(column: str, scored: _Scored, made: Cells) -> list[Finding]:
+def _traps(column: str, scored: _Scored, made: Cells) -> list[TrapMet]:
     """A line for each trap that moved the column's number, and for those that met rows without another value."""
     found = []
     value = made.value()
     if scored.lost:
         index, reason = scored.lost[0]
-        found.append(Finding("task-lost", column, tuple(i for i, _ in scored.lost), value, reason))
+        found.append(TrapMet("task-lost", column, tuple(i for i, _ in scored.lost), value, reason))
     met: dict[str, list[int]] = {}
     for index, _, _, row in scored.rows:
         for trap in (*row.without, *row.flags):
@@ -250,19 +250,19 @@ def _findings(column: str, scored: _Scored, made: Cells) -> list[Finding]:
         rows = tuple(met[trap])
         if trap == "stg-not-a-number":
             clean = _Scored(scored.task, [row for row in scored.rows if trap not in row[3].flags])
-            found.append(Finding(trap, column, rows, _column(column, clean).value()))
+            found.append(TrapMet(trap, column, rows, _column(column, clean).value()))
         elif any(trap in row.without for *_, row in scored.rows):
             other = _column(column, scored, trap).value()
             if other != value:
-                found.append(Finding(trap, column, rows, other))
+                found.append(TrapMet(trap, column, rows, other))
         else:
-            found.append(Finding(trap, column, rows))
+            found.append(TrapMet(trap, column, rows))
     if (spelling := _spelling(column, scored, value)) is not None:
         found.append(spelling)
     return found
 
 
-def _spelling(column: str, scored: _Scored, value: float | None) -> Finding | None:
+def _spelling(column: str, scored: _Scored, value: float | None) -> TrapMet | None:
     """Sources that differ only in case, hyphen or underscore, where the column weighs by source."""
     spelled: dict[str, set[str]] = {}
     for _, source, _, _ in scored.rows:
@@ -273,7 +273,7 @@ def _spelling(column: str, scored: _Scored, value: float | None) -> Finding | No
     merged = [(i, _folded(s) if _folded(s) in twins else s, v, r) for i, s, v, r in scored.rows]
     rows = tuple(i for i, s, _, _ in merged if s in twins)
     other = _column(column, _Scored(scored.task, merged)).value()
-    return Finding("source-spelling", column, rows, other) if other != value else None
+    return TrapMet("source-spelling", column, rows, other) if other != value else None
 
 
 def _folded(source: str) -> str:
@@ -285,6 +285,6 @@ def _mean(parts: Mapping[str, tuple[float, int]]) -> float | None:
     return total / n if n else None
 
 
-def lost_rows(findings: Sequence[Finding]) -> dict[str, tuple[int, ...]]:
+def lost_rows(traps: Sequence[TrapMet]) -> dict[str, tuple[int, ...]]:
     """column -> the rows that lose its task."""
-    return {f.column: f.rows for f in findings if f.trap == "task-lost"}
+    return {f.column: f.rows for f in traps if f.trap == "task-lost"}
