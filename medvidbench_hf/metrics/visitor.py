@@ -114,8 +114,12 @@ def uploaded(content: bytes | None) -> tuple[list[Any], list[dict[str, Any]]]:
 
 
 def shown(result: dict[str, dict[str, Any]]) -> tuple[list[list[str]], str]:
-    """The result of protocol="both" as the lines of a table, column, leaderboard, strict; and the findings."""
-    names = [name for name in result["strict"] if name != "findings"]
+    """The result of protocol="both" as the lines of a table, column, leaderboard, strict; and the findings.
+
+    Columns without a value under either protocol are left out.
+    """
+    given = [name for name in result["strict"] if name != "findings"]
+    names = [name for name in given if any(result[protocol][name] is not None for protocol in PROTOCOLS)]
     lines = [[name, *(_cell(result[protocol][name]) for protocol in PROTOCOLS)] for name in names]
     return lines, "\n".join(result["leaderboard"].get("findings", ()))
 
