@@ -364,3 +364,26 @@ def test_the_page_of_traps_is_the_one_that_the_code_makes() -> None:
         page.write_text(f"{before}<!-- traps -->\n{traps_page()}<!-- end of traps -->{after}", encoding="utf-8")
         return
     assert inside == traps_page()
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), float("inf"), True, "1", [1], None])
+@pytest.mark.parametrize("task", RULE_TASKS)
+def test_a_merged_file_with_an_odd_value_anywhere_scores_or_names_the_record(
+    task: str, value: Any, tmp_path: Path
+) -> None:
+    """Every leaf of a good record in turn; the report is JSON whatever the value."""
+    good = record_of(gold(task), gold(task).answer)
+    for path in leaves(good):
+        odd = copy.deepcopy(good)
+        place = odd
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        file = tmp_path / "merged.json"
+        file.write_text(json.dumps({"0": good, "1": odd}))
+        json.dumps(score_run(file, protocol="both"), allow_nan=False)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [p for key, inner in items for p in ([(*path, key), *leaves(inner, (*path, key))])]

@@ -11,6 +11,7 @@ whole task.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ def number_of(value: Any, field: str) -> int | float:
     """A number that the board calculates with. Raises TaskLost where it is none."""
     if not isinstance(value, int | float):
         raise TaskLost(f"field {field} is {kind_of(value)}, not a number")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise TaskLost(f"field {field} is a number too large to calculate with")
     return value
 
 

@@ -149,8 +149,9 @@ def score_records(
                     exact = _column(next_action.EXACT, scored).value()
             for index, source, video, row in scored.rows:
                 entry = per_sample.setdefault((index, task), _entry(index, task, source, video, row.parsed))
-                entry["parts"] |= {c: _mean(parts) for c, parts in row.values.items() if c in COLUMNS}
-                entry["cells"] |= {c: dict(parts) for c, parts in row.values.items() if c in COLUMNS}
+                if "stg-not-a-number" not in row.flags:
+                    entry["parts"] |= {c: _mean(parts) for c, parts in row.values.items() if c in COLUMNS}
+                    entry["cells"] |= {c: dict(parts) for c, parts in row.values.items() if c in COLUMNS}
                 entry["traps"] = sorted({*entry["traps"], *row.without, *row.flags})
             for index, reason in scored.lost:
                 record = records[index]

@@ -18,7 +18,7 @@ from math import isnan
 from typing import Any
 
 from medvidbench_hf.leaderboard.pooling import Row
-from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, text_of
+from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, number_of, text_of
 
 ZERO = [0.0, 0.0, 0.0, 0.0]
 COLUMN = "STG_mIoU"
@@ -66,6 +66,8 @@ def score(record: Record) -> Row:
         used = used if missing else wanted  # type: ignore[assignment]
         if not _is_box(box):
             continue
+        for value in box:
+            number_of(value, "struc_info.bbox_dict")
         ious.append(_iou(used, box))
         honest.append(0.0 if missing and used != ZERO else ious[-1])
         finer = said.get(str(float(key)), used) if missing else used
