@@ -136,7 +136,7 @@ def _scores(items: list[Any]) -> Scores | None:
     if not isinstance(table, dict):
         return None
     pairs = [(name, table.get(key)) for name, key in cvs.items()] if "cvs_scores" in first else list(table.items())
-    scores = [NamedScore(name, int(value)) for name, value in pairs if value in range(10)]
+    scores = [NamedScore(name, int(value)) for name, value in pairs if value is not None and value in range(10)]
     return Scores(tuple(scores)) if scores else None
 
 
