@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvidbench_hf import tasks
-from medvidbench_hf.leaderboard.check import check
-from medvidbench_hf.leaderboard.check_answers import find
-from medvidbench_hf.leaderboard.files import (
+from medvidbench_hf.leaderboard.submission.answers import find
+from medvidbench_hf.leaderboard.submission.checker import check
+from medvidbench_hf.leaderboard.submission.files import (
     BOM,
     NOT_JSON_NUMBER,
     REPEATED_INSIDE,

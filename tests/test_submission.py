@@ -15,11 +15,11 @@ import pytest
 
 from medvidbench_hf import tasks
 from medvidbench_hf.leaderboard import cvs_assessment, dense_captioning, skill_assessment, stg, tal
-from medvidbench_hf.leaderboard.check import check
-from medvidbench_hf.leaderboard.files import AnswerFile, read_answer_file
-from medvidbench_hf.leaderboard.findings import SEVERITIES, Finding, Report
 from medvidbench_hf.leaderboard.records import TaskLost, qa_type, record_of
-from medvidbench_hf.leaderboard.submit import write_submission
+from medvidbench_hf.leaderboard.submission.checker import check
+from medvidbench_hf.leaderboard.submission.files import AnswerFile, read_answer_file
+from medvidbench_hf.leaderboard.submission.findings import SEVERITIES, Finding, Report
+from medvidbench_hf.leaderboard.submission.write import write_submission
 from medvidbench_hf.sample import (
     TASKS,
     Box,

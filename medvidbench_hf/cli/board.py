@@ -29,8 +29,8 @@ def check(
     from dataclasses import asdict
 
     from medvidbench_hf.evaluation.run import select, write_json
-    from medvidbench_hf.leaderboard.check import check as check_file
-    from medvidbench_hf.leaderboard.files import read_answer_file
+    from medvidbench_hf.leaderboard.submission.checker import check as check_file
+    from medvidbench_hf.leaderboard.submission.files import read_answer_file
 
     json_target(json_file)
     file = read_answer_file(submission)
@@ -61,8 +61,8 @@ def submit(
 
     from medvidbench_hf.builder import read_samples
     from medvidbench_hf.evaluation.run import select, write_json
-    from medvidbench_hf.leaderboard.files import answers_by_row, read_answer_file
-    from medvidbench_hf.leaderboard.submit import write_submission
+    from medvidbench_hf.leaderboard.submission.files import answers_by_row, read_answer_file
+    from medvidbench_hf.leaderboard.submission.write import write_submission
     from medvidbench_hf.models.prior import Prior
 
     json_target(json_file)
@@ -90,7 +90,7 @@ def submit(
     for task, file in overlays.items():
         say(f"{task}: all rows from {file.path}")
     if manifest.filled:
-        from medvidbench_hf.leaderboard.findings import row_list
+        from medvidbench_hf.leaderboard.submission.findings import row_list
 
         say(f"filled with {fill_missing}: {len(manifest.filled)} rows ({row_list(list(manifest.filled))})")
     say(f"next: medvidbench check {out} --data {data} --split {split}")

@@ -116,7 +116,7 @@ def _print_board(report: dict[str, Any]) -> None:
 
 def print_check(report: Any) -> None:
     """The findings of `check`, worst first, and how much of each task the board reads."""
-    from medvidbench_hf.leaderboard.findings import SEVERITIES, row_list
+    from medvidbench_hf.leaderboard.submission.findings import SEVERITIES, row_list
 
     made = table(f"{report.path} as the board reads it", "task", "rows", "answered", "read", "share")
     for count in report.tasks:

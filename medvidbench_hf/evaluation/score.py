@@ -34,9 +34,16 @@ from medvidbench_hf.evaluation.run import data_name, read_run, select
 from medvidbench_hf.leaderboard import minilm, next_action
 from medvidbench_hf.leaderboard import score as board
 from medvidbench_hf.leaderboard.captions import Judged
-from medvidbench_hf.leaderboard.files import PREDICTIONS, RESULTS, AnswerFile, Entry, answers_by_row, read_answer_file
 from medvidbench_hf.leaderboard.pooling import Cells, pooled
 from medvidbench_hf.leaderboard.records import Record, kind_of, qa_type, record_of
+from medvidbench_hf.leaderboard.submission.files import (
+    PREDICTIONS,
+    RESULTS,
+    AnswerFile,
+    Entry,
+    answers_by_row,
+    read_answer_file,
+)
 from medvidbench_hf.models.prior import Prior
 from medvidbench_hf.predictions import FILE_NAME, Prediction, read_predictions
 from medvidbench_hf.sample import InputError, Sample, Scores

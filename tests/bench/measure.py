@@ -33,9 +33,9 @@ from medvidbench_hf.leaderboard import (
     stg,
     tal,
 )
-from medvidbench_hf.leaderboard.check import check
-from medvidbench_hf.leaderboard.files import read_answer_file
 from medvidbench_hf.leaderboard.score import tasks_of
+from medvidbench_hf.leaderboard.submission.checker import check
+from medvidbench_hf.leaderboard.submission.files import read_answer_file
 from medvidbench_hf.predictions import Prediction
 from medvidbench_hf.sources import simulated
 from medvidbench_hf.sources.release import merged_sample

@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import medvidbench_hf
-from medvidbench_hf.leaderboard.files import AnswerFile, Entry
-from medvidbench_hf.leaderboard.findings import row_list, shortened
 from medvidbench_hf.leaderboard.records import kind_of, qa_type
+from medvidbench_hf.leaderboard.submission.files import AnswerFile, Entry
+from medvidbench_hf.leaderboard.submission.findings import row_list, shortened
 from medvidbench_hf.sample import TASKS, InputError, PublicSample
 
 

@@ -12,10 +12,11 @@ from itertools import pairwise
 from math import isfinite, isnan
 
 from medvidbench_hf import tasks
-from medvidbench_hf.leaderboard import cvs_assessment, dense_captioning, faults, next_action, skill_assessment, stg, tal
-from medvidbench_hf.leaderboard.files import Entry
-from medvidbench_hf.leaderboard.findings import Fault
+from medvidbench_hf.leaderboard import cvs_assessment, dense_captioning, next_action, skill_assessment, stg, tal
 from medvidbench_hf.leaderboard.records import CVS_COMPONENTS
+from medvidbench_hf.leaderboard.submission import faults
+from medvidbench_hf.leaderboard.submission.files import Entry
+from medvidbench_hf.leaderboard.submission.findings import Fault
 from medvidbench_hf.sample import PublicSample
 from medvidbench_hf.tasks.answer import MAX_CHARS, fold
 from medvidbench_hf.tasks.skill_assessment import ASPECTS

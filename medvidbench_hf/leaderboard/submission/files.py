@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medvidbench_hf.leaderboard.findings import shortened
 from medvidbench_hf.leaderboard.records import kind_of
+from medvidbench_hf.leaderboard.submission.findings import shortened
 from medvidbench_hf.predictions import FILE_NAME
 from medvidbench_hf.sample import InputError
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from medvidbench_hf.leaderboard.findings import Fault
+from medvidbench_hf.leaderboard.submission.findings import Fault
 from medvidbench_hf.leaderboard.traps import MIN_RECORDS
 
 _SUBMIT = "`medvidbench submit` writes it"

@@ -1,7 +1,7 @@
 """Will the board take a file, and which rows lose marks for their form: `check(file, samples)`, on any split.
 
 It needs no truth, so a submission for the test split can be checked. Rows are numbered as in the data, from 0. What
-single answers look like is in check_answers.py, the faults and their words are in faults.py.
+single answers look like is in answers.py, the faults and their words are in faults.py.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medvidbench_hf.leaderboard import faults, stg
-from medvidbench_hf.leaderboard.check_answers import asked, excess, find, used_boxes
-from medvidbench_hf.leaderboard.files import BOM, PREDICTIONS, RESULTS, SUBMISSION, AnswerFile, Entry, answers_by_row
-from medvidbench_hf.leaderboard.findings import Fault, Faults, Report, TaskCount, row_list
+from medvidbench_hf.leaderboard import stg
 from medvidbench_hf.leaderboard.records import qa_type
+from medvidbench_hf.leaderboard.submission import faults
+from medvidbench_hf.leaderboard.submission.answers import asked, excess, find, used_boxes
+from medvidbench_hf.leaderboard.submission.files import (
+    BOM,
+    PREDICTIONS,
+    RESULTS,
+    SUBMISSION,
+    AnswerFile,
+    Entry,
+    answers_by_row,
+)
+from medvidbench_hf.leaderboard.submission.findings import Fault, Faults, Report, TaskCount, row_list
 from medvidbench_hf.leaderboard.traps import MIN_RECORDS
 from medvidbench_hf.sample import TASKS, PublicSample
 
