@@ -42,6 +42,9 @@ TASKS = {
 }
 
 
+LONGEST_SIDE_PX = 1_000_000
+
+
 class InputError(ValueError):
     """The input is broken: one line that names the file, the row and the field, and the way out."""
 
@@ -246,7 +249,7 @@ class Sample(PublicSample):
             raise InputError(f"{where} has no column {', '.join(missing)}: is this a MedVidBench table?")
         values = {name: row[name] for name in _QUESTION_FIELDS}
         task = row["task"]
-        if task not in TASKS:
+        if not isinstance(task, str) or task not in TASKS:
             raise InputError(f"{where} field task: unknown task {task!r}; known: {', '.join(TASKS)}")
         try:
             for name in ("options", "request_times_s", "frame_times_s"):
@@ -261,7 +264,7 @@ class Sample(PublicSample):
                 truth=None if truth is None else _truth_from_struct(task, truth, where),
                 answer_extra=row["answer_extra"],
             )
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{where} has a value of a wrong type ({error}): see medvidbench_hf.sample.features"
             ) from None
@@ -375,7 +378,7 @@ def _check_question(s: PublicSample) -> None:
         raise _error(s, "frame_times_s", "holds a value that is not a finite number")
     if any(later < earlier for earlier, later in pairwise(s.frame_times_s)):
         raise _error(s, "frame_times_s", "runs backwards")
-    if not (s.canvas.width > 0 and s.canvas.height > 0):
+    if not all(0 < side <= LONGEST_SIDE_PX for side in s.canvas):
         raise _error(s, "canvas", f"{s.canvas.width}x{s.canvas.height} is not a size in pixels")
     if not (isfinite(s.clip_start_s) and isfinite(s.clip_end_s) and s.clip_start_s <= s.clip_end_s):
         raise _error(s, "clip_end_s", f"{s.clip_end_s} is not at or after clip_start_s {s.clip_start_s}")

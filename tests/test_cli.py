@@ -62,6 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with NurViD-shaped annotations, built and run."""
     place = tmp_path_factory.mktemp("cli")
     nurvid_files.write(place / "NurViD")
+    (place / "loop").symlink_to("loop")
     return place
 
 
@@ -175,6 +176,8 @@ def test_the_traps_are_printed_as_the_page_of_the_board(tmp_path: Path, medvidbe
         (["run", "--model", "prior", "--data", "NurViD", "--out", "x"], "was not built"),
         (["run", "--model", "prior", "--data", "NurViD", "--out", "x", "--tasks", "tag"], "unknown task 'tag'"),
         (["score", "nowhere"], "nowhere: no such file"),
+        (["score", "nowhere", "--json", "loop"], "loop"),
+        (["submit", "nowhere", "--data", "NurViD", "--out", "loop"], "nowhere: no such file"),
         (["score", "NurViD/annotations/NurViD_annotations.json"], "NurViD_annotations.json: an object with 12 keys"),
         (["score", "nowhere", "--protocol", "loose"], "unknown protocol 'loose'"),
         (["report", "nowhere"], "nowhere: no such file"),

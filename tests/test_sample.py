@@ -69,6 +69,7 @@ def test_a_split_without_answers_has_none_of_the_three_answer_fields(task: str) 
         ("frame_times_s", (0.0, 2.0, 1.0)),
         ("frame_times_s", (0.0, float("inf"))),
         ("canvas", Canvas(0, 480)),
+        ("canvas", Canvas(10**30, 480)),
         ("clip_end_s", -1.0),
         ("region", Region(0.0, (0.0, 0.0, 1.0, 1.0))),  # type: ignore[arg-type]
         ("request_times_s", (1.0,)),
@@ -103,6 +104,9 @@ def test_a_table_without_our_columns_is_named_as_such() -> None:
         {"fps": None},
         {"video": 3},
         {"split": "dev"},
+        {"task": []},
+        {"fps": 10**400},
+        {"truth": {"spans": [{"start_s": 10**400, "end_s": 10**400}]}},
     ],
 )
 def test_a_row_with_a_value_of_a_wrong_type_is_named(change: dict[str, object]) -> None:

@@ -247,6 +247,8 @@ def main() -> None:
         if stop.code == 130:  # Ctrl-C
             print("interrupted: the same command goes on where it stopped (a run: with --resume)", file=sys.stderr)
         raise
-    except (InputError, OSError) as error:
+    except (InputError, OSError, RuntimeError) as error:
+        if type(error) is RuntimeError and not str(error).startswith("Symlink loop"):  # an OSError from Python 3.13 on
+            raise
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(1)

@@ -14,6 +14,7 @@ from typing import Any
 
 from medvidbench_hf import tasks
 from medvidbench_hf.sample import (
+    LONGEST_SIDE_PX,
     VARIANTS,
     Box,
     Boxes,
@@ -45,7 +46,7 @@ DOMAINS = {
 }
 #: where the canvas of a source's boxes is known without its frames, in pixels
 CANVASES = {"cholectrack20": Canvas(854, 480), "egosurgery": Canvas(1920, 1080)}
-UNKNOWN_CANVAS = Canvas(1_000_000, 1_000_000)  # clips nothing
+UNKNOWN_CANVAS = Canvas(LONGEST_SIDE_PX, LONGEST_SIDE_PX)  # clips nothing
 
 
 def merged_sample(index: int, record: Mapping[str, Any], task: str, options: Sequence[str] = ()) -> Sample:
