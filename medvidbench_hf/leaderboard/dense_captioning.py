@@ -17,9 +17,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from medvidbench_hf import tasks
 from medvidbench_hf.leaderboard.pooling import Row
 from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, kind_of, number_of, text_of
+from medvidbench_hf.tasks import matching
 
 COLUMN = "DVC_F1"
 Pair = tuple[float, float]
@@ -104,6 +107,7 @@ def score(record: Record) -> Row:
     frames, pieces = [_frames(event, fps) for event in true], cut(said)
     value = f1([_frames(event, fps) for event in pieces], frames)
     others = {
+        "dvc-any-cover": _one_to_one([_frames(event, fps) for event in pieces], frames),
         "dvc-cut": f1([_frames(event, fps) for event in said], frames) if len(pieces) > len(said) else value,
         "dvc-frames": f1(
             [(e.start_s, e.end_s) for e in pieces], [(float(e.start_s), float(e.end_s)) for e in true], inclusive=True
@@ -145,6 +149,13 @@ def f1(said: Sequence[Pair], true: Sequence[Pair], inclusive: bool = False) -> f
 
     precision, recall = share(best_said), share(best_true)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _one_to_one(said: Sequence[Pair], true: Sequence[Pair]) -> float:
+    """Mean over the thresholds of the F1 of a one-to-one matching."""
+    iou = matching.tiou([(min(pair), max(pair)) for pair in said], [(min(pair), max(pair)) for pair in true])
+    pairs = (len(matching.most_pairs(iou, float(np.nextafter(t, 1)))) for t in THRESHOLDS)
+    return sum(matching.f1(n, len(said), len(true)) for n in pairs) / len(THRESHOLDS)
 
 
 def judged_pairs(record: Record) -> dict[float, list[tuple[str, str]]]:

@@ -142,7 +142,7 @@ def score_records(
                 if not scored.lost and any(f.trap in ("nap-no-model", "stg-not-a-number") for f in found):
                     metrics[column] = None
                 traps += found
-                for source in dict.fromkeys(row[1] for row in scored.rows):
+                for source in dict.fromkeys(row[1] for row in scored.rows if not scored.lost):
                     part = _column(column, _Scored(task, [row for row in scored.rows if row[1] == source]))
                     by_source.setdefault(source, dict.fromkeys(COLUMNS))[column] = part.value()
                 if column == "NAP_acc":

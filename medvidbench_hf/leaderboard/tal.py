@@ -15,6 +15,8 @@ import re
 from medvidbench_hf import tasks
 from medvidbench_hf.leaderboard.pooling import Row
 from medvidbench_hf.leaderboard.records import NUMBER, Record, TaskLost, fps_of, number_of, text_of
+from medvidbench_hf.sample import Span
+from medvidbench_hf.tasks.matching import widen
 
 Pair = tuple[float, float]
 
@@ -61,6 +63,8 @@ def score(record: Record) -> Row:
     said, true = parse(answer), truth(record)
     values = _values(said, true, fps)
     without = {"tal-free-misses": _values(said, true, fps, costed=True)}
+    if fps > 0 and any(0 <= end - start < 1 / fps for start, end in (*said, *true)):
+        without["tal-short-spans"] = _values(_widened(said, 1 / fps), _widened(true, 1 / fps), fps)
     if not _PLAIN.fullmatch(answer):
         meant = tasks.tal.parse(answer).value
         without["tal-reading"] = _values([(s.start_s, s.end_s) for s in meant.spans] if meant else [], true, fps)
@@ -70,6 +74,10 @@ def score(record: Record) -> Row:
         {trap: others for trap, others in without.items() if others != values},
         ("tal-no-truth",) if not true else (),
     )
+
+
+def _widened(pairs: list[Pair], interval_s: float) -> list[Pair]:
+    return [widen(Span(*pair), interval_s) if pair[0] <= pair[1] else pair for pair in pairs]
 
 
 def _values(

@@ -83,6 +83,19 @@ TRAPS: dict[str, Trap] = {
         "answer every row with text; an empty text is better than null",
         "{n} records on which the board's code fails: the whole task becomes 0.0; without them",
     ),
+    "incomplete": Trap(
+        "missing answers",
+        "a file with fewer or more records than rows is refused",
+        "a row without an answer is wrong",
+        "fill with `medvidbench submit --fill-missing`, and say so",
+    ),
+    "empty-answer": Trap(
+        "missing answers",
+        "an empty text is 0 for TAG_mIoU and STG_mIoU; left out of DVC_F1, CVS_acc and SA_acc; the label nearest to "
+        "nothing for NAP_acc; not judged for VS_llm, RC_llm and DVC_llm",
+        "0; 1 of 5 for a judge",
+        "ask again for rows that were refused or came back empty",
+    ),
     "missing-metric": Trap(
         "missing answers",
         "a column that was not computed is stored as 0.0",
@@ -136,11 +149,12 @@ TRAPS: dict[str, Trap] = {
         "nothing to do: the test set's truth is the board's",
         "{n} rows without a readable truth, worth 0",
     ),
-    "zero-length": Trap(
+    "tal-short-spans": Trap(
         "TAG_mIoU",
-        "a true span of zero length has IoU 0 with everything, itself included",
-        "a span shorter than a frame interval is widened to it",
+        "spans shorter than a frame interval are scored as they are; one of zero length has IoU 0 with itself",
+        "a span shorter than a frame interval, true or predicted, is widened to it",
         "nothing to do",
+        "{n} answers with spans shorter than a frame interval; widened to it",
     ),
     # stg
     "stg-carry-over": Trap(
@@ -198,6 +212,14 @@ TRAPS: dict[str, Trap] = {
         "seconds, and IoU at the threshold counts",
         "nothing to do",
         "{n} answers where whole frames and the strict threshold matter; in seconds and at the threshold",
+    ),
+    "dvc-any-cover": Trap(
+        "DVC_F1",
+        "an event counts as found if any event of the other side covers it, so one long event can find several; F1 is "
+        "of precision and recall averaged over the thresholds",
+        "one-to-one matching; the mean of the three F1",
+        "nothing to do",
+        "{n} answers where events are covered many to one, or F1 is of averages; matched one to one",
     ),
     "dvc-cut": Trap(
         "DVC_F1",
