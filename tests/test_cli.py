@@ -100,7 +100,7 @@ def test_a_user_of_the_board_scores_submits_checks_and_compares(tmp_path: Path, 
     both = medvidbench("score", "prior", "--protocol", "both", "--json", "both.json", cwd=tmp_path)
     assert "leaderboard ┃ interval ┃ strict ┃ interval" in both
     assert "answers with missed or extra spans, which cost nothing on the board; with their cost" in both
-    assert "Would-be rank among the published rows, which are of the test set: place" in both
+    assert "No rank: the data is simulated" in both
     reports = json.loads((tmp_path / "both.json").read_text())
     assert list(reports) == ["leaderboard", "strict"]
     assert all(list(report["metrics"]) == list(COLUMNS) for report in reports.values())
@@ -128,6 +128,11 @@ def test_a_user_of_the_board_scores_submits_checks_and_compares(tmp_path: Path, 
     assert json.loads((tmp_path / "check.json").read_text())["ok"] is False
     compared = medvidbench("compare", "prior", "until.json", "--data", "data", "--json", "c.json", cwd=tmp_path)
     assert "a is prior, b is until.json" in compared
+    half = medvidbench("compare", "prior", "part.jsonl", cwd=tmp_path)
+    assert "warning: b has not answered every row: " in half
+    scored = medvidbench("score", "part.jsonl", "--data", "data", "--protocol", "both", cwd=tmp_path)
+    assert f"No rank: {len(lines) - 100} rows have no answer, and the board refuses such a file." in scored
+    assert "strict: " in scored
     assert json.loads((tmp_path / "c.json").read_text())["columns"]["DVC_F1"]["difference"] == 0.0
 
 
@@ -142,6 +147,12 @@ def test_the_official_merged_form_scores_alone_and_a_split_without_answers_says_
     scored = medvidbench("score", "merged.json", "--protocol", "both", cwd=tmp_path)
     assert "scored against the truth that the file itself holds" in scored
     assert "by source, leaderboard" in scored
+    assert "Would-be rank among the published rows, which are of the test set: place" in scored
+    assert "report.html" in medvidbench("report", "merged.json", "--out", "page", cwd=tmp_path)
+    del records["3"]
+    (tmp_path / "gap.json").write_text(json.dumps(records))
+    told = medvidbench("score", "gap.json", cwd=tmp_path)
+    assert f"1 of the rows 0 to {len(records)} are not in the file, row 3 first, and do not count" in told
     bare = {k: {**r, "gnd": "", "struc_info": []} for k, r in records.items()}
     (tmp_path / "bare.json").write_text(json.dumps(bare))
     assert "holds no ground truth" in medvidbench("score", "bare.json", cwd=tmp_path, code=1)

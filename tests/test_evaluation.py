@@ -285,7 +285,7 @@ def test_a_lone_file_is_scored_against_the_split_that_is_named(folder: Path, tmp
     assert score_run(lone, folder)["split"] == "test"
     beside = out / "other.jsonl"
     beside.write_bytes(lone.read_bytes())
-    assert score_run(beside, folder)["model"] is None
+    assert score_run(beside, folder)["model"] == beside.name
     assert score_run(lone, folder, split="train")["split"] == "train"
     with pytest.raises(InputError, match="was run on test"):
         score_run(out, split="train")

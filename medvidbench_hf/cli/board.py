@@ -111,19 +111,24 @@ def compare(
     Example: `medvidbench compare runs/a runs/b`
     """
     from medvidbench_hf.evaluation import PROTOCOLS, compare, score_run
-    from medvidbench_hf.evaluation.run import write_json
+    from medvidbench_hf.evaluation.run import read_run, write_json
     from medvidbench_hf.leaderboard.ranking import would_be
 
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     json_target(json_file)
+    if data is None:  # a file beside a run answers what the run answers
+        runs = [read_run(run) for run in (run_a, run_b) if (run / "run.json").is_file()]
+        if len(runs) == 1:
+            data, split = runs[0]["data_path"], runs[0]["split"]
     a, b = (score_run(run, data, split, baseline=False, protocol=protocol) for run in (run_a, run_b))
-    result = compare(a, b)
+    result = {**compare(a, b), "a": str(run_a), "b": str(run_b)}
     print_comparison(result, (str(run_a), str(run_b)))
     if protocol == "leaderboard":
         for run, report in ((run_a, a), (run_b, b)):
-            place = would_be(report["metrics"])
-            say(f"{run}: would-be rank among the published rows, which are of the test set: {place}")
+            if not report["unanswered"] and not all(s.startswith("Simulated") for s in report["by_source"]):
+                place = would_be(report["metrics"])
+                say(f"{run}: would-be rank among the published rows, which are of the test set: {place}")
     if json_file:
         write_json(json_file, result)
 

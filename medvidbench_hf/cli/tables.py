@@ -35,14 +35,17 @@ def print_score(report: dict[str, Any]) -> None:
         _print_both(*reports)
     for one in reports:
         _print_sources(one, named=len(reports) > 1)
-    _print_gaps(reports[-1])
+    for one in reports:
+        _print_gaps(one, named=len(reports) > 1)
     for one in reports:
         if one["protocol"] == "leaderboard":
             _print_board(one)
 
 
 def _title(report: dict[str, Any]) -> str:
-    return f"{report['model'] or 'predictions'}, {report['split']} split, protocol {report['protocol']}"
+    from medvidbench_hf.evaluation.report import split_name
+
+    return f"{report['model']}, {split_name(report)}, protocol {report['protocol']}"
 
 
 def _print_columns(report: dict[str, Any]) -> None:
@@ -56,9 +59,9 @@ def _print_columns(report: dict[str, Any]) -> None:
 
 def _print_both(board: dict[str, Any], strict: dict[str, Any]) -> None:
     """The ten columns under both protocols, and what each could read and left out."""
-    from medvidbench_hf.evaluation.report import column_rows
+    from medvidbench_hf.evaluation.report import column_rows, split_name
 
-    title = f"{strict['model'] or 'predictions'}, {strict['split']} split, 95 % intervals over videos"
+    title = f"{strict['model']}, {split_name(strict)}, 95 % intervals over videos"
     scores = table(title, "column", "leaderboard", "interval", "strict", "interval")
     counts = table("rows", "column", "n", "board reads", "skips", "strict reads", "skips")
     counted = ("rows", "parsed", "skipped")
@@ -86,11 +89,12 @@ def _folded(column: str) -> str:
     return column.replace("_", "\n").replace("@", "\n@")
 
 
-def _print_gaps(report: dict[str, Any]) -> None:
+def _print_gaps(report: dict[str, Any], named: bool) -> None:
     missing = {column: n["rows"] - n["answered"] for column, n in report["n"].items() if n["rows"] > n["answered"]}
+    who = f"{report['protocol']}: " if named else ""
     worth = "empty" if report["protocol"] == "leaderboard" else "wrong"
     for column, count in missing.items():
-        say(f"{column}: {count} rows have no answer and count as {worth}")
+        say(f"{who}{column}: {count} rows have no answer and count as {worth}")
     if any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items() if "_llm" in column):
         say("The *_llm columns need a judge; their rows are skipped, not scored 0.")
 
@@ -101,17 +105,21 @@ def _print_board(report: dict[str, Any]) -> None:
     from medvidbench_hf.leaderboard.ranking import would_be
 
     if report["findings"]:
-        console.print("\nWhat moved the board's numbers (medvidbench traps says why and what to do):")
+        console.print("\nWhat moved the board's numbers. Each line undoes one trap alone, strict undoes them all;")
+        console.print("medvidbench traps says why and what to do:")
     for finding in report["findings"]:
         bullet(finding)
     if any(trap["trap"] == "nap-no-model" for trap in report["traps"]):
         say(f"NAP_acc needs the model of the `offline` extra: {INSTALL}")
     if report["nap_exact"] is not None and report["nap_exact"] != report["metrics"]["NAP_acc"]:
         say(f"NAP_acc with exact labels only: {number(report['nap_exact'])}")
-    if any(value is not None for value in report["metrics"].values()):
-        place = would_be(report["metrics"])
-        console.print()
-        say(f"Would-be rank among the published rows, which are of the test set: {place}")
+    console.print()
+    if report["unanswered"]:
+        say(f"No rank: {report['unanswered']} rows have no answer, and the board refuses such a file.")
+    elif all(source.startswith("Simulated") for source in report["by_source"]):
+        say("No rank: the data is simulated, the published rows are of the test set.")
+    elif any(value is not None for value in report["metrics"].values()):
+        say(f"Would-be rank among the published rows, which are of the test set: {would_be(report['metrics'])}")
 
 
 def print_check(report: Any) -> None:
@@ -132,18 +140,25 @@ def print_check(report: Any) -> None:
             example = f", e.g. {finding.example}" if finding.example else ""
             bullet(f"{subject}{finding.what}{rows}{example}", f"board: {finding.board}", f"mend: {finding.mend}")
     console.print()
-    say("Nothing but notes: the board takes this file." if report.ok else "Mend what is above before uploading.")
+    if not report.ok:
+        say("Mend what is above before uploading.")
+    elif report.kind == "submission":
+        say("Nothing but notes: the board takes this file.")
+    else:
+        say(f"Nothing but notes in these answers. The file for the board: medvidbench submit {report.path} ...")
 
 
 def print_comparison(result: dict[str, Any], names: tuple[str, str]) -> None:
     from medvidbench_hf.evaluation.compare import HEAD, comparison_rows
+    from medvidbench_hf.evaluation.report import split_name
 
-    say(f"a is {names[0]}, b is {names[1]}; {result['split']} split, protocol {result['protocol']}")
+    say(f"a is {names[0]}, b is {names[1]}; {split_name(result)}, protocol {result['protocol']}")
     shown = [k for k, name in enumerate(HEAD) if name not in ("same sign", "n")]  # what 80 characters hold
     made = table("b - a, the same videos drawn for both", *(HEAD[k] for k in shown))
     for row in comparison_rows(result):
         made.add_row(*(row[k] for k in shown))
     console.print(made)
+    say("noise: the interval holds 0; same: no draw of videos tells them apart")
     for column, why in result["not_compared"].items():
         say(f"{column}: not compared, {why}")
     for warning in result["warnings"]:

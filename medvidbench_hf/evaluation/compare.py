@@ -28,7 +28,7 @@ def compare(a: Report, b: Report, resamples: int = RESAMPLES, seed: int = 0) -> 
         columns       column -> a, b, difference (b - a), interval (95 %, of the difference; None where no draw or only
                       one video can give it), noise (whether the interval holds 0; None without one), same_sign (share
                       of draws whose difference has the sign of the difference), n_rows, n_videos, dropped (draws that
-                      gave no number), better ("a", "b", "noise" or None), verdict (one sentence)
+                      gave no number), better ("a", "b", "noise", "same", None), verdict (one sentence)
         by_source     source -> the same columns over that source's videos
         not_compared  column -> why
         warnings      what weakens the result
@@ -118,6 +118,8 @@ def _column(
         "dropped": int(drawn.size - kept.size),
     }
     better = None if interval is None else "noise" if noise else "b" if interval[0] > 0 else "a"
+    if interval == [0.0, 0.0]:
+        better = "same"
     return {**result, "better": better, "verdict": _verdict(result, better)}
 
 
@@ -126,6 +128,8 @@ def _verdict(c: dict[str, Any], better: str | None) -> str:
         why = "one video" if c["n_videos"] == 1 else "no draw gives a number"
         return f"cannot be told: {why}, b - a is {_signed(c['difference'])}"
     few = f"; {c['n_videos']} videos only, the interval means little" if c["n_videos"] < FEW_VIDEOS else ""
+    if better == "same":
+        return "the same, whichever videos are drawn"
     if better == "noise":
         return f"noise: b - a is {_signed(c['difference'])} {_spread(c['interval'])}{few}"
     low, high = sorted(abs(end) for end in c["interval"])
@@ -206,6 +210,11 @@ def _warnings(a: Report, b: Report, columns: dict[str, dict[str, Any]]) -> list[
     few = [column for column, c in columns.items() if c["n_videos"] < FEW_VIDEOS]
     if few:
         found.append(f"fewer than {FEW_VIDEOS} videos, intervals mean little: {', '.join(few)}")
+    for name, report in (("a", a), ("b", b)):
+        missing = {column: n for column in columns if (n := report["n"][column])["answered"] < n["rows"]}
+        if missing:
+            told = ", ".join(f"{column} {n['answered']} of {n['rows']}" for column, n in missing.items())
+            found.append(f"{name} has not answered every row: {told}")
     for column, c in columns.items():
         skipped = [report["n"][column]["skipped"] for report in (a, b)]
         if skipped[0] != skipped[1]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -18,10 +18,8 @@ import numpy as np
 from PIL import Image
 
 from medvidbench_hf import __version__, tasks
-from medvidbench_hf.builder import read_samples
 from medvidbench_hf.evaluation.run import write_json, write_text
-from medvidbench_hf.evaluation.score import COLUMNS, Report
-from medvidbench_hf.predictions import read_predictions
+from medvidbench_hf.evaluation.score import COLUMNS, Report, read_answered
 from medvidbench_hf.sample import Box, Boxes, InputError, Sample, Segments, Spans, Truth
 
 WORST_PER_TASK = 3
@@ -42,19 +40,20 @@ def write_report(run: str | Path, report: Report, out: str | Path | None = None)
     both = report if "strict" in report else {"strict": report}
     if both["strict"].get("protocol") != "strict":
         raise InputError("the page needs the strict report: score with protocol strict or both")
-    samples = {s.index: s for s in read_samples(both["strict"]["data"], both["strict"]["split"])}
-    page = _page(both["strict"], samples, read_predictions(run), both.get("leaderboard"))
+    strict = both["strict"]
+    answered = read_answered(run, None if strict["split"] is None else strict["data"], strict["split"])
+    page = _page(strict, {s.index: s for s in answered.samples}, answered.texts, both.get("leaderboard"))
     write_json(out / "report.json", report)
     write_text(out / "report.html", page)
     return out / "report.html"
 
 
-def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any], board: Report | None) -> str:
+def _page(report: Report, samples: dict[int, Sample], texts: dict[int, Any], board: Report | None) -> str:
     css = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
-    model = report["model"] or "predictions"
+    model = report["model"] or "answers"
     sections = [_columns_table(report), _sources_table(report), _board_section(board) if board else ""]
     for task in report["by_task"]:
-        sections.append(_task_section(task, report, samples, predictions))
+        sections.append(_task_section(task, report, samples, texts))
     simulated = all(source.startswith("Simulated") for source in report["by_source"])
     warning = " The data is simulated: no number here says anything about medical ability." if simulated else ""
     return f"""<!doctype html>
@@ -62,11 +61,16 @@ def _page(report: Report, samples: dict[int, Sample], predictions: dict[int, Any
 <title>{escape(model)} on MedVidBench</title><style>
 {css}</style></head><body>
 <h1>{escape(model)}</h1>
-<p class="lead">MedVidBench, {escape(report["split"])} split, protocol <b>{report["protocol"]}</b>: every row counts, what cannot be read is wrong.{warning}</p>
+<p class="lead">MedVidBench, {escape(split_name(report))}, protocol <b>{report["protocol"]}</b>: every row counts, what cannot be read is wrong.{warning}</p>
 {"".join(sections)}
 <footer>Made by medvidbench_hf {__version__}. Green is true, orange is predicted, blue is the region asked about.</footer>
 </body></html>
 """
+
+
+def split_name(report: Mapping[str, Any]) -> str:
+    """Which rows a report is about."""
+    return "the file's own rows" if report["split"] is None else f"{report['split']} split"
 
 
 def number(value: float | None) -> str:
@@ -119,7 +123,7 @@ def _sources_table(report: Report) -> str:
     return f"<h2>By source</h2>{_table(('source', *used), rows)}"
 
 
-def _task_section(task: str, report: Report, samples: dict[int, Sample], predictions: dict[int, Any]) -> str:
+def _task_section(task: str, report: Report, samples: dict[int, Sample], texts: dict[int, Any]) -> str:
     measures = report["by_task"][task]
     single = [(name, number(value)) for name, value in measures.items() if isinstance(value, float)]
     tables = _table([name for name, _ in single], [[value for _, value in single]]) if single else ""
@@ -129,7 +133,7 @@ def _task_section(task: str, report: Report, samples: dict[int, Sample], predict
     if "majority_answer" in measures:
         tables += "<p class=soft>majority_answer: what the best constant answer would score on these very rows.</p>"
     cases = "".join(
-        _case(row, samples[row["index"]], predictions.get(row["index"])) for row in worst(report["per_sample"], task)
+        _case(row, samples[row["index"]], texts.get(row["index"], "")) for row in worst(report["per_sample"], task)
     )
     return f"<h2>{task}</h2>{tables}{cases}"
 
@@ -150,8 +154,8 @@ def worst(rows: Sequence[dict[str, Any]], task: str, n: int = WORST_PER_TASK) ->
     return chosen
 
 
-def _case(row: dict[str, Any], sample: Sample, prediction: Any) -> str:
-    text = prediction.prediction if prediction else ""
+def _case(row: dict[str, Any], sample: Sample, answer: Any) -> str:
+    text = answer if isinstance(answer, str) else ""
     true = sample.answer or ""
     if sample.task == "stg":  # one box a line
         true, shown = (answer.replace("] ", "]\n") for answer in (true, text))

@@ -14,6 +14,7 @@ The report:
     findings    leaderboard only: a line for each of the board's traps that moved a number or met rows
     traps       leaderboard only: the same as data, with row indices and the column's value without the trap
     nap_exact   leaderboard only: NAP_acc with exact labels only, which needs no model
+    unanswered  leaderboard only: rows of the split without an answer; the board refuses the file if there are any
     per_sample  one entry a row
 """
 
@@ -82,7 +83,7 @@ class Answered:
     texts: dict[int, Any]
     reasons: dict[int, str | None]
     data: str
-    split: str
+    split: str | None  # None: the file's own rows
     model: str | None = None
     records: Mapping[int, Record] | None = None
     notes: tuple[str, ...] = ()
@@ -147,9 +148,11 @@ def read_answered(run: str | Path, data: str | Path | None = None, split: str | 
         raise InputError(f"{data} is {data_name(data)}, but {folder} was run on {record['data']}")
     if record is not None and split not in (None, record["split"]):
         raise InputError(f"split {split!r}, but {folder} was run on {record['split']}")
-    record = record or {"split": split or "test", "model": None}
+    notes: tuple[str, ...] = ()
+    if record is None:
+        record = {"split": split or "test", "model": Path(run).name}
+        notes = (f"{run}: taken as answers to the {record['split']} split of {data}",)
     samples = select(data, record["split"], record.get("tasks", ()), record.get("limit"))
-    notes = () if record["model"] else (f"{run}: taken as answers to the {record['split']} split of {data}",)
     _cross_check(file, {sample.index: sample for sample in samples})
     return Answered(samples, texts, reasons, str(data), record["split"], record["model"], notes=(*notes, *file.notes))
 
@@ -318,7 +321,7 @@ def _by_task(rows: list[dict[str, Any]], samples: dict[int, Sample]) -> dict[str
 
 
 def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None) -> Report:
-    """A row without an answer is scored as an empty one: the board takes complete files only."""
+    """A row without an answer is scored as an empty one, `unanswered` says how many: the board refuses such a file."""
     if answered.records is not None:
         records = {sample.index: answered.records[sample.index] for sample in asked}
     else:
@@ -338,6 +341,7 @@ def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None)
         "traps": [asdict(met) for met in scored.traps],
         "lost": {column: list(rows) for column, rows in board.lost_rows(scored.traps).items()},
         "nap_exact": scored.nap_exact,
+        "unanswered": sum(sample.index not in answered.texts for sample in answered.samples),
         "per_sample": scored.per_sample,
     }
 
@@ -360,10 +364,15 @@ def _official(file: AnswerFile) -> Answered:
         )
     texts = {sample.index: records[sample.index].get("answer") for sample in samples}
     notes = [f"{file.path}: scored against the truth that the file itself holds", *file.notes]
+    if n_absent := max(records) + 1 - len(records):
+        first = next(index for index in range(len(records) + 1) if index not in records)
+        notes.append(
+            f"{n_absent} of the rows 0 to {max(records)} are not in the file, row {first} first, and do not count"
+        )
     if other:
         name = records[other[0]].get("qa_type")
-        notes.append(f"{len(other)} rows are of no task and left out, row {other[0]} first: qa_type {name!r:.60}")
-    return Answered(samples, texts, dict.fromkeys(texts), str(file.path), "test", None, records, tuple(notes))
+        notes.append(f"rows of no task, left out: {len(other)}, row {other[0]} first, with qa_type {name!r:.60}")
+    return Answered(samples, texts, dict.fromkeys(texts), str(file.path), None, file.path.name, records, tuple(notes))
 
 
 def _once(file: AnswerFile) -> dict[int, Entry]:

@@ -60,7 +60,10 @@ class RowMetric(evaluate.Metric):
         return tuple(dict.fromkeys(COLUMNS[column][0] for column in self.columns))
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
-        """Add answers and the rows they answer. Raises InputError that names the row and the field."""
+        """Add answers and the rows they answer, as a list or as a batch of `rows.iter(batch_size)`.
+
+        Raises InputError that names the row and the field.
+        """
         texts, rows = self._checked(predictions, references)
         super().add_batch(predictions=texts, references=rows, **kwargs)
 
@@ -73,6 +76,8 @@ class RowMetric(evaluate.Metric):
 
     def _checked(self, predictions: Any, references: Any) -> tuple[list[str], list[dict[str, Any]]]:
         """Copies in the form of `metric_features`."""
+        if isinstance(references, Mapping) and all(isinstance(column, list) for column in references.values()):
+            references = [dict(zip(references, row, strict=True)) for row in zip(*references.values(), strict=True)]
         for name, value in (("predictions", predictions), ("references", references)):
             if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
                 raise InputError(f"{name} is {type(value).__name__}, expected a list with one entry a row")
