@@ -118,7 +118,10 @@ def samples(draw: st.DrawFn, tasks: tuple[str, ...] = tuple(TASKS)) -> Sample:
     fps = draw(st.sampled_from([0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0]))
     times = sorted(draw(st.lists(tenths, min_size=1, max_size=12)))
     start = draw(tenths)
-    has_answer = draw(st.booleans())
+    truth = draw(truths(task)) if draw(st.booleans()) else None
+    options = draw(st.lists(prose, max_size=4))
+    if isinstance(truth, Label) and options:
+        options.append(truth.label)  # a closed list holds the true label
     return sample(
         task,
         index=draw(st.integers(0, 2**40)),
@@ -129,7 +132,7 @@ def samples(draw: st.DrawFn, tasks: tuple[str, ...] = tuple(TASKS)) -> Sample:
         domain=draw(st.sampled_from(DOMAINS)),
         video_id=draw(words),
         question=draw(words),
-        options=tuple(draw(st.lists(prose, max_size=4))),
+        options=tuple(options),
         region=draw(st.none() | st.builds(Region, tenths, boxes)) if task == "region_caption" else None,
         request_times_s=tuple(draw(st.lists(tenths, max_size=4))) if task == "stg" else (),
         fps=fps,
@@ -139,7 +142,7 @@ def samples(draw: st.DrawFn, tasks: tuple[str, ...] = tuple(TASKS)) -> Sample:
         clip_end_s=start + draw(tenths),
         video=draw(st.none() | words.map(lambda w: f"clips/{w}.mp4")),
         extra=draw(json_objects),
-        answer=draw(prose) if has_answer else None,
-        truth=draw(truths(task)) if has_answer else None,
-        answer_extra=draw(json_objects) if has_answer else None,
+        answer=draw(prose) if truth else None,
+        truth=truth,
+        answer_extra=draw(json_objects) if truth else None,
     )

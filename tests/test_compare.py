@@ -35,7 +35,7 @@ def report(*videos: Sequence[float | None], **fields: Any) -> dict[str, Any]:
         "data": "org/made",
         "split": "test",
         "metrics": {**dict.fromkeys(COLUMNS), TAG: float(np.mean(known))},
-        "n": {TAG: {"rows": len(rows), "skipped": len(rows) - len(known)}},
+        "n": {TAG: {"rows": len(rows), "answered": len(rows), "skipped": len(rows) - len(known)}},
         "per_sample": rows,
         **fields,
     }
@@ -52,7 +52,7 @@ def scored(answers: dict[int, str], task: str = "tal", protocol: str = "strict",
 
 
 @pytest.mark.parametrize("protocol", ["strict", "leaderboard"])
-def test_a_report_against_itself_is_zero_and_noise(protocol: str) -> None:
+def test_a_report_against_itself_is_the_same(protocol: str) -> None:
     a = scored({i: "2.0-6.0 seconds." if i % 3 else "3.0-9.0 seconds." for i in range(12)}, protocol=protocol)
     result = compare(a, a)
     assert list(result["columns"]) == [TAG, "TAG_mIoU@0.5"]
@@ -61,12 +61,12 @@ def test_a_report_against_itself_is_zero_and_noise(protocol: str) -> None:
             0,
             [0, 0],
             True,
-            "noise",
+            "same",
             1,
         )
         assert c["a"] == c["b"] > 0
         assert (c["n_rows"], c["n_videos"], c["dropped"]) == (12, 12, 0)
-        assert c["verdict"] == "noise: b - a is +0.000 [+0.000, +0.000]"
+        assert c["verdict"] == "the same, whichever videos are drawn"
     assert result["warnings"] == []
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
@@ -241,7 +241,7 @@ def test_what_b_wins_over_a_is_what_a_loses_to_b(videos: list[list[tuple[float, 
     assert there["difference"] == -back["difference"]
     assert there["interval"] == pytest.approx([-back["interval"][1], -back["interval"][0]], abs=1e-12)
     assert there["same_sign"] == back["same_sign"]
-    assert there["better"] == {"a": "b", "b": "a", "noise": "noise"}[back["better"]]
+    assert there["better"] == {"a": "b", "b": "a", "noise": "noise", "same": "same"}[back["better"]]
 
 
 @given(pairs, st.randoms())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -193,7 +194,7 @@ def score(
     from medvidbench_hf.evaluation import score_run
     from medvidbench_hf.evaluation.run import write_json
 
-    json_target(json_file)
+    json_target(json_file, predictions)
     report = score_run(predictions, data, split, protocol=protocol)
     print_score(report)
     if json_file and not per_sample:
@@ -240,6 +241,9 @@ def main() -> None:
     """Entry point: bad input, a full disk or a missing permission become one line."""
     if not sys.stderr.isatty():
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # a log needs no bars; read when datasets is imported
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows "?" for a dash
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
         app()

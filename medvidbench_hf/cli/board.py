@@ -32,7 +32,7 @@ def check(
     from medvidbench_hf.leaderboard.submission.checker import check as check_file
     from medvidbench_hf.leaderboard.submission.files import read_answer_file
 
-    json_target(json_file)
+    json_target(json_file, submission)
     file = read_answer_file(submission)
     report = check_file(file, [sample.public() for sample in select(data, split)])
     print_check(report)
@@ -65,13 +65,14 @@ def submit(
     from medvidbench_hf.leaderboard.submission.write import write_submission
     from medvidbench_hf.models.prior import Prior
 
-    json_target(json_file)
+    inputs = [*predictions, *(Path(item.partition("=")[2]) for item in overlay)]
+    json_target(json_file, *inputs, out, out.with_suffix(".manifest.json"))
     if fill_missing not in (None, "empty", "prior"):
         raise InputError(f"--fill-missing {fill_missing!r}: known are empty and prior")
     overlays = {}
     for item in overlay:
         task, equals, path = item.partition("=")
-        if not equals or task in overlays:
+        if not equals or not path or task in overlays:
             raise InputError(f"--overlay {item!r}: expected task=FILE, each task once")
         overlays[task] = read_answer_file(path)
     parts = [read_answer_file(path) for path in predictions]
@@ -116,7 +117,7 @@ def compare(
 
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
-    json_target(json_file)
+    json_target(json_file, run_a, run_b)
     if data is None:  # a file beside a run answers what the run answers
         runs = [read_run(run) for run in (run_a, run_b) if (run / "run.json").is_file()]
         if len(runs) == 1:
@@ -126,7 +127,8 @@ def compare(
     print_comparison(result, (str(run_a), str(run_b)))
     if protocol == "leaderboard":
         for run, report in ((run_a, a), (run_b, b)):
-            if not report["unanswered"] and not all(s.startswith("Simulated") for s in report["by_source"]):
+            simulated = all(source.startswith("Simulated") for source in report["by_source"])
+            if not report["unanswered"] and not simulated and any(v is not None for v in report["metrics"].values()):
                 place = would_be(report["metrics"])
                 say(f"{run}: would-be rank among the published rows, which are of the test set: {place}")
     if json_file:
@@ -150,7 +152,12 @@ def traps() -> None:
                 bullet(key, f"board: {trap.board}", f"strict: {trap.strict}", f"what to do: {trap.advice}")
 
 
-def json_target(path: Path | None) -> None:
-    """Say before the work that its result has nowhere to go."""
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
+def json_target(path: Path | None, *others: Path) -> None:
+    """Say before the work that its result has nowhere to go. others: files that it must not replace."""
+    if path is None:
+        return
+    if (path.exists() and not path.is_file()) or not path.resolve().parent.is_dir():
         raise InputError(f"--json {path}: not a file in a folder that exists")
+    for other in others:
+        if path.resolve() == other.resolve() or path.resolve().parent == other.resolve():
+            raise InputError(f"--json {path}: would replace {other}, or stand in it; write the result elsewhere")

@@ -106,14 +106,18 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: not there; `medvidbench run` writes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
     if not isinstance(record, dict):
         raise InputError(f"{path}: not a run's record")
     kinds = {"model": str, "data": str, "data_path": str, "split": str, "tasks": list, "limit": int | None}
     for field, kind in kinds.items():
         if not isinstance(record.get(field), kind):
-            raise InputError(f"{path} field {field}: {record.get(field)!r}; this is not a run's record")
+            raise InputError(f"{path} field {field}: {record.get(field)!r:.80}; this is not a run's record")
+    if not all(isinstance(task, str) for task in record["tasks"]) or (
+        record["limit"] is not None and record["limit"] < 1
+    ):
+        raise InputError(f"{path}: tasks {record['tasks']!r:.80}, limit {record['limit']}; this is not a run's record")
     return record
 
 

@@ -20,7 +20,6 @@ The report:
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -38,7 +37,6 @@ from medvidbench_hf.leaderboard.captions import Judged
 from medvidbench_hf.leaderboard.pooling import Cells, pooled
 from medvidbench_hf.leaderboard.records import Record, kind_of, qa_type, record_of
 from medvidbench_hf.leaderboard.submission.files import (
-    PREDICTIONS,
     RESULTS,
     AnswerFile,
     Entry,
@@ -46,7 +44,7 @@ from medvidbench_hf.leaderboard.submission.files import (
     read_answer_file,
 )
 from medvidbench_hf.models.prior import Prior
-from medvidbench_hf.predictions import FILE_NAME, Prediction, read_predictions
+from medvidbench_hf.predictions import FILE_NAME, Prediction
 from medvidbench_hf.sample import InputError, Sample, Scores
 from medvidbench_hf.sources.release import merged_sample
 from medvidbench_hf.tasks import form
@@ -87,6 +85,10 @@ class Answered:
     model: str | None = None
     records: Mapping[int, Record] | None = None
     notes: tuple[str, ...] = ()
+
+    def has(self, index: int) -> bool:
+        """Whether a row has an answer; a call that ended in an error gave none."""
+        return index in self.texts and self.reasons.get(index) != "error"
 
 
 def score_run(
@@ -129,15 +131,9 @@ def read_answered(run: str | Path, data: str | Path | None = None, split: str | 
     file = read_answer_file(run)
     if file.kind == RESULTS and data is None:
         return _official(file)
-    if file.kind == PREDICTIONS:
-        with warnings.catch_warnings():  # a torn last line was told a moment ago
-            warnings.simplefilter("ignore")
-            found = read_predictions(run)
-        texts: dict[int, Any] = {index: p.prediction for index, p in found.items()}
-        reasons: dict[int, str | None] = {index: p.finish_reason for index, p in found.items()}
-    else:
-        texts = {index: entry.prediction for index, entry in _once(file).items()}
-        reasons = dict.fromkeys(texts)
+    entries = _once(file)
+    texts = {index: "" if entry.finish_reason == "error" else entry.prediction for index, entry in entries.items()}
+    reasons = {index: entry.finish_reason for index, entry in entries.items()}
     is_the_runs = Path(run).is_dir() or Path(run).name == FILE_NAME  # a run.json says nothing of another file beside it
     record = read_run(folder) if is_the_runs and (folder / "run.json").exists() else None
     if data is None:
@@ -153,8 +149,15 @@ def read_answered(run: str | Path, data: str | Path | None = None, split: str | 
         record = {"split": split or "test", "model": Path(run).name}
         notes = (f"{run}: taken as answers to the {record['split']} split of {data}",)
     samples = select(data, record["split"], record.get("tasks", ()), record.get("limit"))
+    if not file.keyed and len(file.entries) != len(samples):
+        raise InputError(
+            f"{run}: a list of {len(file.entries)} records for {len(samples)} rows, and a record's place in it is "
+            "its row: give a complete list, or a predictions.jsonl, whose lines name their rows"
+        )
     _cross_check(file, {sample.index: sample for sample in samples})
-    return Answered(samples, texts, reasons, str(data), record["split"], record["model"], notes=(*notes, *file.notes))
+    return Answered(
+        samples, texts, reasons, str(data), record["split"], record["model"], notes=(*notes, *_file_notes(file))
+    )
 
 
 def score_predictions(
@@ -272,7 +275,7 @@ def _score_row(sample: Sample, answered: Answered) -> dict[str, Any]:
         "parts": scored.parts,
         "parsed": parsed.value is not None,
         "issues": issues,
-        "answered": sample.index in answered.texts,
+        "answered": answered.has(sample.index),
         "finish_reason": answered.reasons.get(sample.index),
     }
 
@@ -328,7 +331,7 @@ def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None)
         records = {s.index: record_of(s, answered.texts.get(s.index, "")) for s in asked}
     scored = board.score_records(records, minilm.embed if minilm.installed() else None, judged)
     for row in scored.per_sample:
-        row["answered"], row["finish_reason"] = row["index"] in answered.texts, answered.reasons.get(row["index"])
+        row["answered"], row["finish_reason"] = answered.has(row["index"]), answered.reasons.get(row["index"])
     present = [task for task in tasks.TASKS if any(row["task"] == task for row in scored.per_sample)]
     return {
         "protocol": "leaderboard",
@@ -341,7 +344,7 @@ def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None)
         "traps": [asdict(met) for met in scored.traps],
         "lost": {column: list(rows) for column, rows in board.lost_rows(scored.traps).items()},
         "nap_exact": scored.nap_exact,
-        "unanswered": sum(sample.index not in answered.texts for sample in answered.samples),
+        "unanswered": sum(not answered.has(sample.index) for sample in answered.samples),
         "per_sample": scored.per_sample,
     }
 
@@ -358,12 +361,16 @@ def _official(file: AnswerFile) -> Answered:
         source, question = str(record.get("data_source")), str(record.get("question"))
         options = next_action.board_labels(source, question) if found[0] == "next_action" else None
         samples.append(merged_sample(index, record, found[0], options or ()))
+    if other and not samples:
+        raise InputError(
+            f"{file.path} has no row of a task: qa_type {records[other[0]].get('qa_type')!r:.60} in row {other[0]}"
+        )
     if not any(sample.truth is not None for sample in samples):
         raise InputError(
             f"{file.path} holds no ground truth (gnd and struc_info are empty): --data says which rows it answers"
         )
     texts = {sample.index: records[sample.index].get("answer") for sample in samples}
-    notes = [f"{file.path}: scored against the truth that the file itself holds", *file.notes]
+    notes = [f"{file.path}: scored against the truth that the file itself holds", *_file_notes(file)]
     if n_absent := max(records) + 1 - len(records):
         first = next(index for index in range(len(records) + 1) if index not in records)
         notes.append(
@@ -379,8 +386,20 @@ def _once(file: AnswerFile) -> dict[int, Entry]:
     """Row -> its one answer. Raises InputError."""
     found, several = answers_by_row(file.entries)
     if several:
-        raise InputError(f"{file.path} row {several[0]} is answered more than once, as are {len(several) - 1} others")
+        raise InputError(
+            f"{file.path} row {several[0]} is answered more than once, as are {len(several) - 1} others: keep one"
+        )
     return found
+
+
+def _file_notes(file: AnswerFile) -> tuple[str, ...]:
+    twice = [entry.index for entry in file.entries if len(set(entry.fields)) < len(entry.fields)]
+    if not twice:
+        return file.notes
+    return (
+        *file.notes,
+        f"{file.path}: records that have a field twice, the last one counts: {len(twice)}, row {twice[0]} first",
+    )
 
 
 def _cross_check(file: AnswerFile, samples: Mapping[int, Sample]) -> None:

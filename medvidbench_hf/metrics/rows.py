@@ -100,8 +100,8 @@ class RowMetric(evaluate.Metric):
                 Prediction(sample.index, text)
             except InputError as error:
                 raise InputError(f"predictions[{k}] for {where} {error}") from None
-            texts.append(text.encode(errors="replace").decode())  # Arrow takes no lone surrogate
-            rows.append(sample.to_row())
+            texts.append(_encodable(text))
+            rows.append(_encodable(sample.to_row()))
         return texts, rows
 
     def _enforce_nested_string_type(self, schema: Any, obj: Any) -> None:
@@ -125,6 +125,18 @@ class RowMetric(evaluate.Metric):
         if report.get("findings"):
             result["findings"] = report["findings"]
         return result
+
+
+def _encodable(value: Any) -> Any:
+    """The same with half surrogate pairs as "?": Arrow takes none."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [_encodable(item) for item in value]
+        case dict():
+            return {key: _encodable(item) for key, item in value.items()}
+    return value
 
 
 def _check_keys(samples: list[Sample]) -> None:

@@ -39,7 +39,8 @@ _CAPTION_KEYS = ("caption", "description", "event", "text", "action", "label")
 _SPAN_KEYS = ("timestamp", "timestamps", "segment", "time", "interval", "span")
 # What may stand between the line's start and its range: a bullet, a number, "Event 3:", "From", an opening bracket.
 _LEAD = re.compile(
-    r"(?:\s|[-#>|•\[(]|\d{1,3}[.)](?=\s)|(?:event|segment|time(?:stamp| range| interval)?)\s?\d{0,3}\s?[:.)-]?"
+    r"(?:\s|[-#>|•\[(]|\d{1,3}[.)](?=\s)"
+    r"|(?:event|segment|(?:start )?time(?:stamp| range| interval)?)\s?\d{0,3}\s?[:.)-]?"
     r"|(?:from|between|during|at)\s){0,12}",
     re.IGNORECASE,
 )

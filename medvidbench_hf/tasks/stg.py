@@ -34,7 +34,7 @@ from medvidbench_hf.tasks.answer import (
     walk,
 )
 
-_VALUE = rf"(-?{NUMBER}(?:e[+-]?\d{{1,3}})?|nan|-?inf(?:inity)?)"
+_VALUE = rf"(-?{NUMBER}\.?(?:e[+-]?\d{{1,3}})?|nan|-?inf(?:inity)?)"
 _COMMA = r"[\s,()\[\]]{1,6}"
 _ENTRY = re.compile(
     rf"(?P<time>{TIME})(?P<unit>{UNIT})?['\"\])]{{0,2}}(?P<between>[^\d\[\]()\n]{{0,40}})"

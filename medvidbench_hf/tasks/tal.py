@@ -33,7 +33,8 @@ from medvidbench_hf.tasks.matching import best_sum, f1, most_pairs, tiou, widen
 
 # What may stand between two ranges of one list: "22-78 seconds (first wash) and", or "Segment 2:" on the next line.
 _JOINT = re.compile(
-    r"\s{0,3}(?:\([^()\n]{0,40}\))?[\s,;&|.\])]{0,4}(?:and\b|then\b)?\s{0,3}"
+    r"\s{0,3}(?:\([^()\n]{0,40}\))?[\s,;&|.\])]{0,4}"
+    r"(?:(?:and|then|also|again|from|between|first|second|third|next|finally|later)\b[\s:,]{0,3}){0,4}"
     r"(?:[-#]\s|\d{1,2}[.)]\s|(?:segment|span|event|interval|range)\s?\d{0,2}\s?:?)?[\s\[(]{0,4}",
     re.IGNORECASE,
 )
