@@ -207,6 +207,11 @@ def thousandths(text: str) -> str:
     )
 
 
+def answers_moved(by: int) -> Callable[[Records], Records]:
+    """Ids and qa_types stay, every answer is that of the row `by` further down."""
+    return lambda g: [{**r, "prediction": g[(k + by) % len(g)]["prediction"]} for k, r in enumerate(g)]
+
+
 def swapped(good: Records) -> Records:
     good[3], good[20] = good[20], good[3]
     return good
@@ -244,8 +249,16 @@ BROKEN: list[tuple[str, Callable[[Records], Any], str, str, list[int] | None]] =
     ("one row is missing at the end", lambda g: g[:-1], "row_count", "reject", []),
     ("the last row", lambda g: g[:-1], "missing_rows", "reject", [127]),
     ("a row too many", lambda g: [*g, g[-1]], "beyond_split", "reject", [128]),
-    ("one row is missing in the middle", lambda g: g[:40] + g[41:], "shifted", "misread", list(range(41, 128))),
+    ("one row is missing in the middle", lambda g: g[:40] + g[41:], "shifted", "misread", list(range(40, 128))),
+    ("a shard is missing in the middle", lambda g: g[:20] + g[60:], "shifted", "misread", None),
+    ("the first record stands last", lambda g: g[1:] + g[:1], "order", "misread", None),
+    ("records sorted by id", lambda g: sorted(g, key=lambda r: r["id"]), "order", "misread", None),
+    ("all one row early", lambda g: [*g[1:], g[-1]], "shifted", "misread", list(range(127))),
+    ("all one row late", lambda g: [g[0], *g[:-1]], "shifted", "misread", list(range(1, 128))),
     ("one row twice in the middle", lambda g: g[:40] + g[39:], "shifted", "misread", list(range(40, 128))),
+    ("answers one row down, ids in place", answers_moved(-1), "shifted_answers", "misread", []),
+    ("answers two rows up, ids in place", answers_moved(2), "shifted_answers", "misread", []),
+    ("answers of other tasks", answers_moved(1), "form_of_another_task", "misread", None),
     ("two records swapped", swapped, "order", "misread", [3, 20]),
     ("records sorted by task", lambda g: sorted(g, key=lambda r: r["qa_type"]), "order", "misread", None),
     ("records of two workers", lambda g: g[::2] + g[1::2], "order", "misread", None),

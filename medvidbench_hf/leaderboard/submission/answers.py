@@ -29,6 +29,14 @@ _REFUSAL = re.compile(
     r")",
     re.IGNORECASE,
 )
+_LONGEST_REFUSAL = 200  # "I cannot see everything, but ..." goes on
+_FORMS = {
+    "stg": re.compile(r"\d++(?:\.\d++)? seconds: \["),
+    "cvs_assessment": re.compile(r"Two structures: \d, Cystic plate: \d"),
+    "skill_assessment": re.compile(r"Respect for tissue: \d/5, "),
+    "dense_captioning": re.compile(r"\d++(?:\.\d++)?-\d++(?:\.\d++)? seconds: \w"),
+    "tal": re.compile(r"\d++(?:\.\d++)?-\d++(?:\.\d++)?(?:, [\d.-]++){0,99} seconds\.?\s*+\Z"),
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,14 +47,17 @@ def find(sample: PublicSample, entry: Entry) -> Iterator[Fault]:
         yield faults.REFUSED[task]
         return
     if not isinstance(text, str):
-        yield faults.NOT_TEXT
+        yield faults.NOT_TEXT[task]
         return
     if not text.strip():
         yield (faults.REFUSED if entry.finish_reason == "refusal" else faults.EMPTY)[task]
         return
     found = list(_READERS[task](sample, text)) if task in _READERS else []
     unread = task not in faults.UNREAD or faults.UNREAD[task] in found
-    if entry.finish_reason == "refusal" or (unread and _REFUSAL.match(text)):
+    if unread and form_of(text) not in (None, task):
+        yield faults.OTHER_FORM
+        return
+    if entry.finish_reason == "refusal" or (unread and len(text) <= _LONGEST_REFUSAL and _REFUSAL.match(text)):
         yield faults.REFUSED[task]
         return
     if "<think" in text or "</think" in text:
@@ -56,6 +67,11 @@ def find(sample: PublicSample, entry: Entry) -> Iterator[Fault]:
     if entry.finish_reason == "length" or _is_cut(task, text):
         yield faults.CUT_OFF
     yield from found
+
+
+def form_of(text: str) -> str | None:
+    """The task whose form an answer has from its first character on, as the release writes it."""
+    return next((task for task, form in _FORMS.items() if form.match(text)), None)
 
 
 # --- cut off ---------------------------------------------------------------------------------------------------
@@ -81,7 +97,7 @@ def _is_cut(task: str, text: str) -> bool:
         case "cvs_assessment":
             return _is_half(tail, "Two structures: ", "Cystic plate: ", "Hepatocystic triangle: ")
         case "skill_assessment":
-            return _is_half(tail, *(f"{name}: {n}/5" for name in ASPECTS for n in range(1, 6)))
+            return "/5" in text and _is_half(tail, *(f"{name}: {n}/5" for name in ASPECTS for n in range(1, 6)))
     return False
 
 
@@ -115,6 +131,8 @@ def _tal(sample: PublicSample, text: str) -> Iterator[Fault]:
             yield faults.TAL_UNSEEN
     if any(end < start for start, end in said):
         yield faults.TAL_REVERSED
+    if any(end == start for start, end in said):
+        yield faults.NO_LENGTH
     if any(min(pair) > last_s for pair in said):
         yield faults.BEYOND_CLIP
 
@@ -220,6 +238,8 @@ def _dense_captioning(sample: PublicSample, text: str) -> Iterator[Fault]:
         meant = tasks.dense_captioning.parse(text).value
         if meant and len({segment[:2] for segment in meant.segments}) > len(said):
             yield faults.DVC_COLLAPSED
+    if any(event.start_s == event.end_s for event in said):
+        yield faults.NO_LENGTH
     ordered = sorted((event.start_s, event.end_s) for event in said)
     if any(b[0] < a[1] for a, b in pairwise(ordered)):
         yield faults.DVC_OVERLAP
@@ -279,7 +299,8 @@ def _next_action(sample: PublicSample, text: str) -> Iterator[Fault]:
     said = next_action.normal(sample.source, text)
     if not labels or said in labels or said in sample.options:
         return
-    yield faults.NAP_SPELLING if fold(said) in map(fold, labels) else faults.NAP_NO_LABEL
+    meant = tasks.next_action.parse(text, labels).value
+    yield faults.NAP_SPELLING if meant and fold(meant.label) in map(fold, labels) else faults.NAP_NO_LABEL
 
 
 _READERS: dict[str, Callable[[PublicSample, str], Iterator[Fault]]] = {

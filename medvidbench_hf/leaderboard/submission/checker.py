@@ -13,7 +13,7 @@ from typing import Any
 from medvidbench_hf.leaderboard import stg
 from medvidbench_hf.leaderboard.records import qa_type
 from medvidbench_hf.leaderboard.submission import faults
-from medvidbench_hf.leaderboard.submission.answers import asked, excess, find, used_boxes
+from medvidbench_hf.leaderboard.submission.answers import asked, excess, find, form_of, used_boxes
 from medvidbench_hf.leaderboard.submission.files import (
     BOM,
     PREDICTIONS,
@@ -25,7 +25,7 @@ from medvidbench_hf.leaderboard.submission.files import (
 )
 from medvidbench_hf.leaderboard.submission.findings import Fault, Faults, Report, TaskCount, row_list
 from medvidbench_hf.leaderboard.traps import MIN_RECORDS
-from medvidbench_hf.sample import TASKS, PublicSample
+from medvidbench_hf.sample import TASKS, VARIANTS, PublicSample
 
 _FIELDS = {
     PREDICTIONS: {"index", "prediction", "finish_reason", "tokens", "id", "qa_type"},
@@ -33,7 +33,10 @@ _FIELDS = {
 }
 _TRUTH_FIELDS = {"gnd", "gt", "struc_info", "truth", "answer", "ground_truth", "conversations"}
 _SHIFT = 30  # rows that may be missing or too much in one place
+_LONG_LOOKS = 10
+_FURTHEST_SHIFT = 5
 _RUN = 20  # rows that must match for a shift to be believed, or 3 at the end of the file
+_VARIANTS = tuple(f"_{variant}" for variant in VARIANTS if variant)
 _UNREAD = {"unread", "huge_number", "no_label", "label_spelling"}
 
 
@@ -55,6 +58,7 @@ def check(file: AnswerFile, samples: Sequence[PublicSample]) -> Report:
     answered = [(sample, joined[sample.index].prediction) for sample in rows if _has_text(seen, joined, sample)]
     _copies(answered, seen, found)
     _clocks(rows, found)
+    _shifted_answers(rows, joined, found)
     _box_space([pair for pair in answered if pair[0].task == "stg"], found)
     return Report(str(file.path), file.kind, len(rows), found.findings(), _tasks(rows, answered, seen))
 
@@ -120,10 +124,14 @@ def _by_index(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> 
 
 
 def _by_place(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> dict[int, Entry]:
-    """Row -> the record that is meant to answer it: the one at its place, or elsewhere if ids say so."""
+    """Row -> the record that answers it: the one at its place, or where ids say that it should be."""
+    placed = dict(zip((sample.index for sample in rows), file.entries, strict=False))
+    if _disordered(file.entries, rows):
+        return _by_identity(file.entries, rows, placed, found)
     joined, missing, extra = _align(file.entries, rows)
-    places = {sample.index: place for place, sample in enumerate(rows)}
-    moved = [row for row, entry in joined.items() if entry.position != places[row]]
+    moved = [s.index for s in rows if not _holds(joined.get(s.index), placed.get(s.index))]
+    if not any(row in joined and joined[row] is not placed.get(row) for row in moved):
+        moved = []  # nothing stands elsewhere: rows are missing at the end, or not the data's at all
     if moved:
         gaps = [f"{row_list(missing)} missing"] if missing else []
         gaps += [f"the records at {row_list(extra).replace('row', 'place', 1)} too much"] if extra else []
@@ -132,22 +140,39 @@ def _by_place(file: AnswerFile, rows: Sequence[PublicSample], found: Faults) -> 
             found.add(fault, row)
     else:
         _missing_and_beyond({**joined, **{entry.index: entry for entry in file.entries}}, rows, found)
-    wrong = [sample.index for sample in rows if sample.index in joined and not _same(joined[sample.index], sample)]
-    if wrong and Counter(map(_key, file.entries)) == Counter((sample.id, sample.task) for sample in rows):
-        for row in wrong:
-            found.add(faults.ORDER, row)
-        joined = _in_order(file.entries, rows)
-    else:
-        _identities(joined, rows, found)
+    _identities(joined, rows, found)
     return joined
 
 
-def _in_order(entries: Sequence[Entry], rows: Sequence[PublicSample]) -> dict[int, Entry]:
-    """Row -> its record among records in any order; those with the same id and task are taken in turn."""
-    waiting = defaultdict(list)
-    for entry in reversed(entries):
-        waiting[_key(entry)].append(entry)
-    return {sample.index: waiting[sample.id, sample.task].pop() for sample in rows}
+def _disordered(entries: Sequence[Entry], rows: Sequence[PublicSample]) -> bool:
+    """Whether these are the right records, each once, and some not at their place."""
+    if len(entries) != len(rows) or all(_same(e, s) for e, s in zip(entries, rows, strict=True)):
+        return False
+    return Counter(map(_key, entries)) == Counter((sample.id, qa_type(sample)) for sample in rows)
+
+
+def _by_identity(
+    entries: Sequence[Entry], rows: Sequence[PublicSample], placed: Mapping[int, Entry], found: Faults
+) -> dict[int, Entry]:
+    """The records of a file in another order, by id and qa_type where these are of one row only."""
+    for sample in rows:
+        if not _same(placed[sample.index], sample):
+            found.add(faults.ORDER, sample.index)
+    count = Counter(map(_key, entries))
+    by_key = {_key(entry): entry for entry in entries}
+    joined = {}
+    for sample in rows:
+        key = (sample.id, qa_type(sample))
+        if count[key] == 1 or _same(placed[sample.index], sample):
+            joined[sample.index] = by_key[key] if count[key] == 1 else placed[sample.index]
+    return joined
+
+
+def _holds(meant: Entry | None, placed: Entry | None) -> bool:
+    """Whether the record at a row's place is the one that answers it, or says the same."""
+    if meant is None or placed is None:
+        return meant is placed
+    return meant is placed or meant.prediction == placed.prediction
 
 
 def _missing_and_beyond(joined: Mapping[int, Entry], rows: Sequence[PublicSample], found: Faults) -> None:
@@ -166,9 +191,11 @@ def _align(entries: Sequence[Entry], rows: Sequence[PublicSample]) -> tuple[dict
     missing: list[int] = []
     extra: list[int] = []
     i = j = 0
+    long_looks = _LONG_LOOKS  # a lost shard is a long gap; looking for one at every record would be quadratic
     while i < len(entries) and j < len(rows):
         if not _same(entries[i], rows[j]):
-            for shift in range(1, _SHIFT + 1):
+            furthest = len(rows) if long_looks > 0 else _SHIFT
+            for shift in range(1, furthest + 1):
                 if _run(entries, rows, i, j + shift):
                     missing += [sample.index for sample in rows[j : j + shift]]
                     j += shift
@@ -177,6 +204,8 @@ def _align(entries: Sequence[Entry], rows: Sequence[PublicSample]) -> tuple[dict
                     extra += range(i, i + shift)
                     i += shift
                     break
+            else:
+                long_looks -= 1
         joined[rows[j].index] = entries[i]
         i, j = i + 1, j + 1
     return joined, missing, extra
@@ -189,12 +218,15 @@ def _run(entries: Sequence[Entry], rows: Sequence[PublicSample], i: int, j: int)
 
 def _same(entry: Entry, sample: PublicSample) -> bool:
     """Whether what a record says of its row is true; what it does not say is no objection."""
-    named = _task_named(entry.qa_type)
-    return entry.id in (None, sample.id) and named in (None, sample.task)
+    if entry.id not in (None, sample.id):
+        return False
+    if isinstance(entry.qa_type, str) and entry.qa_type.endswith(_VARIANTS) and sample.variant:
+        return entry.qa_type == qa_type(sample)
+    return _task_named(entry.qa_type) in (None, sample.task)
 
 
-def _key(entry: Entry) -> tuple[Any, str | None]:
-    return entry.id if isinstance(entry.id, str) else None, _task_named(entry.qa_type)
+def _key(entry: Entry) -> tuple[Any, Any]:
+    return entry.id if isinstance(entry.id, str) else None, entry.qa_type if isinstance(entry.qa_type, str) else None
 
 
 def _task_named(qa_type: Any) -> str | None:
@@ -258,6 +290,24 @@ def _clocks(rows: Sequence[PublicSample], found: Faults) -> None:
         beyond = found.rows.get((faults.BEYOND_CLIP, task), [])
         if len(beyond) >= max(5, 0.2 * total[task]):
             found.replace(faults.BEYOND_CLIP, faults.OTHER_CLOCK, task)
+
+
+def _shifted_answers(rows: Sequence[PublicSample], joined: Mapping[int, Entry], found: Faults) -> None:
+    """Answers in other tasks' forms, whose forms fit once all are moved by a row or a few."""
+    if sum(len(of) for (fault, _), of in found.rows.items() if fault is faults.OTHER_FORM) < max(5, 0.05 * len(rows)):
+        return
+    texts = [entry.prediction if (entry := joined.get(s.index)) else None for s in rows]
+    forms = [form_of(text) if isinstance(text, str) else None for text in texts]
+
+    def fits(shift: int) -> int:
+        pairs = ((forms[k + shift], s.task) for k, s in enumerate(rows) if 0 <= k + shift < len(rows))
+        return sum(form == task for form, task in pairs)
+
+    best = max(range(-_FURTHEST_SHIFT, _FURTHEST_SHIFT + 1), key=lambda shift: (fits(shift), -abs(shift)))
+    if best and fits(best) >= 2 * fits(0):
+        rows_told = f"{abs(best)} row{'s' * (abs(best) > 1)} {'up' if best > 0 else 'down'}"
+        fault = faults.SHIFTED_ANSWERS
+        found.add(fault._replace(what=fault.what.format(shift=rows_told)))
 
 
 def _box_space(answered: Sequence[tuple[PublicSample, str]], found: Faults) -> None:

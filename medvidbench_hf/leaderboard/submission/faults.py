@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from medvidbench_hf.leaderboard.submission.findings import Fault
 from medvidbench_hf.leaderboard.traps import MIN_RECORDS
+from medvidbench_hf.sample import TASKS
 
 _SUBMIT = "`medvidbench submit` writes it"
 _FAILS = "its code fails on the record and the whole task becomes 0.0"
 
-_TAL_FORM = 'write "22.0-78.0, 89.0-94.0 seconds." and nothing else'
+_TAL_FORM = 'write "22.0-78.0, 89.0-94.0 seconds." with plain hyphens (no en dash) and nothing else'
 _STG_FORM = 'write "1.0 seconds: [x1, y1, x2, y2] 5.0 seconds: [...]" and nothing else'
-_DVC_FORM = 'write "36.0-49.0 seconds: caption", one event a line and nothing before it'
+_DVC_FORM = 'write "36.0-49.0 seconds: caption" with a plain hyphen, one event a line and nothing before it'
 _CVS_FORM = 'write "Two structures: 2, Cystic plate: 1, Hepatocystic triangle: 0", with commas'
 _SKILL_FORM = 'write "Respect for tissue: 2/5, Suture/needle handling: 1/5, ...", all six aspects, with commas'
 
@@ -40,7 +41,7 @@ MISSING = Fault(
     "reject",
     "rows without an answer",
     "it takes complete files only",
-    "go on with `medvidbench run --resume`, or fill them with `medvidbench submit --fill-missing`",
+    "answer them; `medvidbench submit --fill-missing` fills what a predictions.jsonl or a results.json lacks",
 )
 BEYOND = Fault("beyond_split", "reject", "rows that the split does not have", "it wants equal length", "leave them out")
 REPEATED_ROW = Fault(
@@ -66,7 +67,7 @@ SHIFTED = Fault(
     "misread",
     "ids match the data at another place: {gaps}; these rows are answered by their neighbours' answers",
     "it joins by position; ids are not compared",
-    "put in what is missing, take out what is too much",
+    "put in what is missing, take out what is too much, or write the file anew with `medvidbench submit`",
 )
 ID_ELSEWHERE = Fault(
     "id_of_another_row",
@@ -148,14 +149,15 @@ COPIED_TIMES = COPIED._replace(
 
 # --- any task --------------------------------------------------------------------------------------------------
 
-#: A prediction that is null, a number, a list, ...
-NOT_TEXT = Fault(
-    "not_text",
-    "lost",
-    "the prediction is not text",
-    _FAILS,
-    'write a text; "" where there is no answer',
-)
+#: task -> what a prediction that is null, a number, a list, ... does
+NOT_TEXT = {
+    task: Fault("not_text", severity, "the prediction is not text", board, 'write a text; "" where there is no answer')
+    for task, severity, board in (
+        *((task, "lost", _FAILS) for task in TASKS if task not in ("video_summary", "region_caption")),
+        ("video_summary", "skip", "the row is not judged"),
+        ("region_caption", "skip", "the row is not judged"),
+    )
+}
 #: task -> what an answer without content does
 EMPTY = {
     task: Fault("empty", severity, "the answer is empty", board, "ask again for these rows")
@@ -221,6 +223,24 @@ UNREAD = {
         ("skill_assessment", "skip", "the row is left out of the mean", _SKILL_FORM),
     )
 }
+
+#: The answer is written as another task's are.
+OTHER_FORM = Fault(
+    "form_of_another_task",
+    "misread",
+    "the answer has the form of another task's: answers at the wrong rows?",
+    "it joins by position, and reads what stands there",
+    "key answers by row index, and let `medvidbench submit` write the file",
+)
+#: A statistic over the file: with the answers moved by so many rows, the forms fit.
+SHIFTED_ANSWERS = OTHER_FORM._replace(
+    kind="shifted_answers",
+    what="with every answer moved by {shift} the forms would fit: answers of a neighbouring row?",
+)
+#: An event or a span that starts when it ends.
+NO_LENGTH = Fault(
+    "no_length", "note", "a span of zero length", "its IoU is 0 whatever the truth is", "give a start and an end"
+)
 
 # --- tal -------------------------------------------------------------------------------------------------------
 
@@ -402,7 +422,7 @@ HUGE_NUMBER = Fault(
 NAP_SPELLING = Fault(
     "label_spelling",
     "misread",
-    "a label in another spelling (case, spaces, punctuation)",
+    "a label in another spelling, or with words around it",
     "it is not that label: the nearest one by text embedding is taken",
     "copy the label from the question",
 )

@@ -154,6 +154,8 @@ class _Reader:
 
 def _text(path: Path, raw: bytes) -> str:
     """The file as text, a byte order mark included. Raises InputError where it is not UTF-8."""
+    if raw[:2] == b"\x1f\x8b":
+        raise InputError(f"{path}: is compressed (gzip); unpack it first")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:4]:
         raise InputError(f"{path}: byte 0: looks like UTF-16 or UTF-32; save the file as UTF-8")
     try:

@@ -156,7 +156,8 @@ def _overlay(task: str, file: AnswerFile, rows: Sequence[PublicSample]) -> dict[
             )
         entries = _checked(file, file.entries, of_task)
     else:
-        entries = {row: entry for row, entry in _answers(file, rows).items() if rows[row].task == task}
+        others = frozenset(sample.index for sample in rows if sample.task != task)
+        entries = _answers(file, rows, others)
     missing = [sample.index for sample in of_task if sample.index not in entries]
     if missing:
         raise InputError(
