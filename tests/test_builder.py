@@ -25,7 +25,7 @@ from medvidbench_hf.sources import Reading, simulated
 from medvidbench_hf.tasks import gold_problem
 from tests import nurvid_files
 
-VIDEOS = 28
+VIDEOS = 20
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ from tests.make import sample
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("built") / "simulated"
-    build("simulated", out, num_proc=2, videos=28)
+    build("simulated", out, num_proc=2, videos=20)
     return out
 
 
