@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from medvidbench_hf.sample import InputError, PublicSample, Sample
 
 if TYPE_CHECKING:
-    from medvidbench_hf import metrics
     from medvidbench_hf.builder import MedVidBench, build, load, read_samples
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "MedVidBench", "PublicSample", "Sample", "build", "load", "metrics", "read_samples"]
+__all__ = ["InputError", "MedVidBench", "PublicSample", "Sample", "build", "load", "read_samples"]
 
 
 def __getattr__(name: str) -> Any:

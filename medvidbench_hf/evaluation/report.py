@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image
 
 from medvidbench_hf import __version__, tasks
+from medvidbench_hf.evaluation.answered import read_answered
 from medvidbench_hf.evaluation.run import write_json, write_text
-from medvidbench_hf.evaluation.score import COLUMNS, Report, read_answered
+from medvidbench_hf.evaluation.score import COLUMNS, Report
 from medvidbench_hf.sample import Box, Boxes, InputError, Sample, Segments, Spans, Truth
 
 WORST_PER_TASK = 3
