@@ -441,7 +441,7 @@ def test_a_finding_prints_ten_rows_and_counts_the_rest(tmp_path: Path) -> None:
     (finding,) = report.findings
     assert finding.task == "tal"
     assert "(rows 0, 8, 16, 24, 32, 40, 48, 56, 64, 72 and 6 more)" in finding.line()
-    assert "0.0\\u20133.0" in finding.line()
+    assert "0.0–3.0" in finding.line()
     assert next(count for count in report.tasks if count.task == "tal").share == 0.0
 
 

@@ -37,6 +37,7 @@ def print_score(report: dict[str, Any]) -> None:
         _print_sources(one, named=len(reports) > 1)
     for one in reports:
         _print_gaps(one, named=len(reports) > 1)
+    _print_unjudged(first)
     for one in reports:
         if one["protocol"] == "leaderboard":
             _print_board(one)
@@ -95,6 +96,9 @@ def _print_gaps(report: dict[str, Any], named: bool) -> None:
     worth = "empty" if report["protocol"] == "leaderboard" else "wrong"
     for column, count in missing.items():
         say(f"{who}{column}: {count} rows have no answer and count as {worth}")
+
+
+def _print_unjudged(report: dict[str, Any]) -> None:
     if any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items() if "_llm" in column):
         say("The *_llm columns need a judge; their rows are skipped, not scored 0.")
 
@@ -105,8 +109,8 @@ def _print_board(report: dict[str, Any]) -> None:
     from medvidbench_hf.leaderboard.ranking import would_be
 
     if report["findings"]:
-        console.print("\nWhat moved the board's numbers. Each line undoes one trap alone, strict undoes them all;")
-        console.print("medvidbench traps says why and what to do:")
+        console.print("\nWhat moved the board's numbers; each line undoes one trap alone, strict undoes all.")
+        console.print("medvidbench traps says why, and what to do:")
     for finding in report["findings"]:
         bullet(finding)
     if any(trap["trap"] == "nap-no-model" for trap in report["traps"]):

@@ -304,7 +304,7 @@ def _shifted_answers(rows: Sequence[PublicSample], joined: Mapping[int, Entry], 
         return sum(form == task for form, task in pairs)
 
     best = max(range(-_FURTHEST_SHIFT, _FURTHEST_SHIFT + 1), key=lambda shift: (fits(shift), -abs(shift)))
-    if best and fits(best) >= 2 * fits(0):
+    if best and fits(best) >= max(1.2 * fits(0), 0.9 * sum(form is not None for form in forms)):
         rows_told = f"{abs(best)} row{'s' * (abs(best) > 1)} {'up' if best > 0 else 'down'}"
         fault = faults.SHIFTED_ANSWERS
         found.add(fault._replace(what=fault.what.format(shift=rows_told)))

@@ -121,5 +121,5 @@ def row_list(rows: tuple[int, ...] | list[int]) -> str:
 
 
 def shortened(value: Any) -> str:
-    """The start of a text in ASCII, quoted; of any other JSON value its kind."""
-    return f"{value[:60]!a}{'...' * (len(value) > 60)}" if isinstance(value, str) else kind_of(value)
+    """The start of a text, quoted; of any other JSON value its kind."""
+    return f"{value[:60]!r}{'...' * (len(value) > 60)}" if isinstance(value, str) else kind_of(value)
