@@ -352,7 +352,7 @@ def test_the_space_answers_a_call_escapes_text_and_opens_no_path(name: str, tmp_
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1"}
+    settings = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
     log = (tmp_path / "log").open("w+")
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=space, env={**os.environ, **settings}, stdout=log, stderr=subprocess.STDOUT
