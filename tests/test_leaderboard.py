@@ -386,3 +386,13 @@ def test_a_merged_file_with_an_odd_value_anywhere_scores_or_names_the_record(
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [p for key, inner in items for p in ([(*path, key), *leaves(inner, (*path, key))])]
+
+
+def test_a_source_and_a_video_of_its_own_for_every_row_does_not_square_the_cost(tmp_path: Path) -> None:
+    """Twenty thousand rows by as many sources would be gigabytes of cells."""
+    row = record("CVS_acc", {"text": "Two structures: 1", "struc_info": [{"cvs_scores": {"two_structures": 1}}]})
+    rows = {k: {**row, "data_source": f"s{k}", "metadata": {"video_id": f"v{k}", "fps": "1.0"}} for k in range(20_000)}
+    file = tmp_path / "merged.json"
+    file.write_text(json.dumps(rows))
+    report = score_run(file, protocol="leaderboard")
+    assert (report["metrics"]["CVS_acc"], report["ci"]["CVS_acc"]) == (1.0, None)

@@ -59,6 +59,7 @@ COLUMNS = {
     "RC_llm": ("region_caption", "llm"),
 }
 RESAMPLES = 1000
+MOST_SOURCES = 100
 
 Report = dict[str, Any]
 
@@ -119,6 +120,7 @@ def column_cells(
 ) -> Cells | None:
     """What a column of a report is pooled from, of one source if given; None where the column has no value.
 
+    None, too, for a mean over more than MOST_SOURCES sources: its cells would be sources times videos.
     videos: (source, video id) -> position, to draw the same videos from two reports.
     """
     if report["metrics"][column] is None:
@@ -136,6 +138,8 @@ def column_cells(
     if not rows:
         return None
     pool = board.COLUMNS[column].pool if report["protocol"] == "leaderboard" else pooled
+    if pool is not pooled and len({row[0] for row in rows}) > MOST_SOURCES:
+        return None
     return Cells(rows, pool, videos)
 
 
@@ -174,7 +178,8 @@ def interval(cells: Cells) -> list[float] | None:
 
 
 def draws(n_videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each video is drawn, (resamples, n_videos)."""
+    """How often each video is drawn, (resamples, n_videos); fewer resamples where videos are very many."""
+    resamples = min(resamples, max(100, 20_000_000 // max(1, n_videos)))
     return np.random.default_rng(seed).multinomial(n_videos, np.full(n_videos, 1 / n_videos), size=resamples)
 
 

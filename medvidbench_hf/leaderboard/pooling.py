@@ -31,16 +31,25 @@ class Cells:
     """One column's sums and counts by source, part and video; `value` pools them."""
 
     def __init__(
-        self, rows: Iterable[tuple[str, str, Parts]], pool: Pool, videos: Mapping[tuple[str, str], int] | None = None
+        self,
+        rows: Iterable[tuple[str, str, Parts]],
+        pool: Pool,
+        videos: Mapping[tuple[str, str], int] | None = None,
+        by_video: bool = True,
     ) -> None:
-        """rows: (source, video id, parts). videos: (source, video id) -> position, made from the rows if not given."""
+        """rows: (source, video id, parts). videos: (source, video id) -> position, made from the rows if not given.
+
+        by_video=False keeps one sum for all videos, which is enough for `value`.
+        """
         rows = list(rows)
-        self.videos = videos or {key: k for k, key in enumerate(dict.fromkeys(row[:2] for row in rows))}
-        sources = {source: k for k, source in enumerate(dict.fromkeys(row[0] for row in rows))}
+        keys = dict.fromkeys(row[:2] for row in rows)
+        self.videos = dict.fromkeys(keys, 0) if not by_video else videos or {key: k for k, key in enumerate(keys)}
+        names = dict.fromkeys("" if pool is pooled else row[0] for row in rows)  # pooled does not tell sources apart
+        sources = {name: k for k, name in enumerate(names)}
         parts = {part: k for k, part in enumerate(sorted({part for row in rows for part in row[2]}))}
-        shape = (len(sources), len(parts), len(self.videos))
+        shape = (len(sources), len(parts), max(self.videos.values(), default=-1) + 1)
         self.sums, self.counts, self.rows = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], shape[2]))
-        where = [(sources[source], self.videos[source, video]) for source, video, _ in rows]
+        where = [(sources["" if pool is pooled else s], self.videos[s, video]) for s, video, _ in rows]
         if where:
             np.add.at(self.rows, tuple(np.array(where).T), 1)
         cells = [

@@ -142,9 +142,8 @@ def score_records(
                 if not scored.lost and any(f.trap in ("nap-no-model", "stg-not-a-number") for f in found):
                     metrics[column] = None
                 traps += found
-                for source in dict.fromkeys(row[1] for row in scored.rows if not scored.lost):
-                    part = _column(column, _Scored(task, [row for row in scored.rows if row[1] == source]))
-                    by_source.setdefault(source, dict.fromkeys(COLUMNS))[column] = part.value()
+                for source, rows in _grouped(scored).items():
+                    by_source.setdefault(source, dict.fromkeys(COLUMNS))[column] = _column(column, rows).value()
                 if column == "NAP_acc":
                     exact = _column(next_action.EXACT, scored).value()
             for index, source, video, row in scored.rows:
@@ -176,9 +175,9 @@ def _score_task(
         rows_of = {i: _tried(lambda r: captions.score(task, r, judged), r) for i, r in records.items()}
         if task == "dense_captioning":  # one evaluator computes both columns: what loses one loses the other
             ruled = made[0][0]
-            lost = [i for i, row in rows_of.items() if isinstance(row, TaskLost)]
+            lost = {i for i, row in rows_of.items() if isinstance(row, TaskLost)}
             known = {i for i, _ in ruled.lost}
-            ruled.lost += [(i, str(rows_of[i])) for i in lost if i not in known]
+            ruled.lost += [(i, str(rows_of[i])) for i in rows_of if i in lost - known]
             ruled.rows = [row for row in ruled.rows if row[0] not in lost]
             rows_of |= {i: TaskLost(reason) for i, reason in ruled.lost}
         made.append((_collect(task, records, rows_of), [captions.COLUMNS[task]]))
@@ -214,13 +213,21 @@ def _source(task: str, record: Record) -> str:
 
 
 def _column(column: str, scored: _Scored, trap: str = "") -> Cells:
-    """The column's cells; with a trap named, of the rows as they would be without it."""
+    """The column's cells, videos not told apart; with a trap named, of the rows as they would be without it."""
     pool = COLUMNS[column].pool if column in COLUMNS else pooled
     rows = []
     for _, source, video, row in scored.rows:
         values = row.without.get(trap, row.values)
         rows.append((source, video, values.get(column, {})))
-    return Cells(rows, pool)
+    return Cells(rows, pool, by_video=False)
+
+
+def _grouped(scored: _Scored) -> dict[str, _Scored]:
+    """The rows by source; none where the task is lost."""
+    groups: dict[str, _Scored] = {}
+    for row in scored.rows if not scored.lost else ():
+        groups.setdefault(row[1], _Scored(scored.task)).rows.append(row)
+    return groups
 
 
 def _entry(index: int, task: str, source: str, video: str, parsed: bool) -> dict[str, Any]:
