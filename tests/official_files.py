@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-from pathlib import Path
 from typing import Any
 
 from medvidbench_hf.leaderboard.next_action import vocabularies
@@ -93,16 +91,6 @@ def record(rng: random.Random, kind: str, sloppy: float) -> dict[str, Any]:
         "answer": answer,
         "data_source": source,
     }
-
-
-def split(records: dict[str, dict[str, Any]], out: Path) -> Path:
-    """The same answers as a submission list."""
-    rows = [
-        {"id": f"{r['metadata']['video_id']}&&0&&180&&1.0", "qa_type": r["qa_type"], "prediction": r["answer"]}
-        for r in records.values()
-    ]
-    out.write_text(json.dumps(rows), encoding="utf-8")
-    return out
 
 
 def _spans(rng: random.Random, n: int) -> list[tuple[float, float]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from medvidbench_hf.evaluation.run import data_name, read_run, select
 from medvidbench_hf.leaderboard.next_action import board_labels
-from medvidbench_hf.leaderboard.records import Record, qa_type
+from medvidbench_hf.leaderboard.records import Record, qa_type, sure_source
 from medvidbench_hf.leaderboard.score import tasks_of
 from medvidbench_hf.leaderboard.submission.files import RESULTS, AnswerFile, Entry, answers_by_row, read_answer_file
 from medvidbench_hf.predictions import FILE_NAME
@@ -83,7 +83,7 @@ def _official(file: AnswerFile) -> Answered:
         if not found:
             other.append(index)
             continue
-        source, question = str(record.get("data_source")), str(record.get("question"))
+        source, question = sure_source(record, question_first=True), str(record.get("question"))
         options = board_labels(source, question) if found[0] == "next_action" else None
         samples.append(merged_sample(index, record, found[0], options or ()))
     if other and not samples:

@@ -85,15 +85,16 @@ def score_run(
     answered = read_answered(run, data, split)
     _check(answered)
     wanted = PROTOCOLS if protocol == "both" else (protocol,)
-    train = list(read_samples(data, "train")) if baseline and (data := _train_data(answered)) else None
+    prior = _prior_answers(answered) if baseline else None
     reports = {}
     for name in wanted:
         report = _scored(answered, name)
         report["data"], report["split"], report["model"] = answered.data, answered.split, answered.model
         report["notes"] = list(answered.notes)
         report["baseline"] = None
-        if train:
-            report["baseline"] = {"model": "prior", "metrics": _baseline(train, answered, report)}
+        if prior is not None:
+            scored = _strict(prior.samples, prior) if name == "strict" else _leaderboard(prior.samples, prior, None)
+            report["baseline"] = {"model": "prior", "metrics": scored["metrics"]}
         reports[name] = report
     return reports if protocol == "both" else reports[protocol]
 
@@ -291,15 +292,12 @@ def _leaderboard(asked: list[Sample], answered: Answered, judged: Judged | None)
     }
 
 
-def _train_data(answered: Answered) -> str | None:
+def _prior_answers(answered: Answered) -> Answered | None:
+    """What the prior, fitted on the train split, says to the rows of the answered tasks; None without that split."""
     if answered.records is not None or "train" not in split_names(answered.data):
         return None
-    return answered.data
-
-
-def _baseline(train: list[Sample], answered: Answered, report: Report) -> dict[str, float | None]:
-    """The prior's columns on the rows of the answered tasks."""
-    asked = [sample for sample in answered.samples if sample.task in report["by_task"]]
-    texts = {p.index: p.prediction for p in Prior.fit(train).answers(sample.public() for sample in asked)}
-    told = Answered(asked, texts, dict.fromkeys(texts), answered.data, answered.split)
-    return (_strict(asked, told) if report["protocol"] == "strict" else _leaderboard(asked, told, None))["metrics"]
+    tasks_answered = {sample.task for sample in answered.samples if sample.index in answered.texts}
+    asked = [sample for sample in answered.samples if sample.task in tasks_answered]
+    prior = Prior.fit(read_samples(answered.data, "train"))
+    texts = {p.index: p.prediction for p in prior.answers(sample.public() for sample in asked)}
+    return Answered(asked, texts, dict.fromkeys(texts), answered.data, answered.split)

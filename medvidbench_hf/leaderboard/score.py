@@ -21,6 +21,7 @@ from medvidbench_hf.leaderboard.next_action import Embed
 from medvidbench_hf.leaderboard.pooling import Cells, Pool, Row, events, macro, mean_of_parts, pooled, weighted_by_rows
 from medvidbench_hf.leaderboard.records import Record, TaskLost, guessed_source, source_of, sure_source, video_id
 from medvidbench_hf.leaderboard.traps import TRAPS
+from medvidbench_hf.tasks.answer import fold
 
 
 class Column(NamedTuple):
@@ -285,7 +286,7 @@ def _spelling(column: str, scored: _Scored, value: float | None) -> TrapMet | No
 
 
 def _folded(source: str) -> str:
-    return re.sub(r"[\W_]", "", source.lower())
+    return fold(source).replace(" ", "")
 
 
 def _mean(parts: Mapping[str, tuple[float, int]]) -> float | None:

@@ -7,7 +7,6 @@ sample made from it can be scored and says so in `time_rule`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -31,6 +30,7 @@ from medvidbench_hf.sample import (
     TimedBox,
     Truth,
 )
+from medvidbench_hf.tasks.answer import fold
 from medvidbench_hf.tasks.cvs_assessment import CRITERIA
 
 #: source -> domain; aliases are folded by `fold_source`
@@ -87,7 +87,7 @@ def merged_sample(index: int, record: Mapping[str, Any], task: str, options: Seq
 
 def fold_source(source: str) -> str:
     """ "Cholec80-CVS" and "Cholec80_CVS" are one source."""
-    return re.sub(r"[\W_]", "", source.lower())
+    return fold(source).replace(" ", "")
 
 
 def _truth(task: str, info: Any, reference: str) -> Truth | None:
