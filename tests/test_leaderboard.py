@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from medvidbench_hf import leaderboard, tasks
 from medvidbench_hf.evaluation import score_predictions, score_run
-from medvidbench_hf.leaderboard import COLUMNS, TRAPS, minilm, score_records, traps_page
+from medvidbench_hf.leaderboard import COLUMNS, TRAPS, captions, minilm, score_records, traps_page
 from medvidbench_hf.leaderboard.next_action import vocabularies
 from medvidbench_hf.leaderboard.records import record_of, struc_info
 from medvidbench_hf.leaderboard.score import lost_rows
@@ -88,6 +88,19 @@ def test_strict_gives_what_was_worked_out_by_hand(
     file = tmp_path_factory.getbasetemp() / "case.json"  # one for all: hundreds of folders take seconds
     file.write_text(json.dumps(records_of(column, case)))
     assert score_run(file, protocol="strict")["metrics"][column] == pytest.approx(case["strict"], abs=1e-9)
+
+
+def test_what_is_to_be_judged_is_what_the_columns_then_ask_for_each_pair_once() -> None:
+    events = [{"start": 0.0, "end": 10.0, "caption": "tied"}, {"start": 10.0, "end": 20.0, "caption": "cut"}]
+    answer = "0.0-10.0 seconds: a knot\n10.0-14.0 seconds: a snip"
+    rows = [record("DVC_llm", {"text": answer, "struc_info": events})] * 2
+    pairs = captions.to_judge("dense_captioning", rows)
+    assert pairs == [("tied", "a knot"), ("cut", "a snip")]
+    judged = {pairs[0]: (5, 5, 5, 5, 5), pairs[1]: (2, 2, 2, 2, 2)}
+    # At 0.3 both pairs are judged, (5 + 2) / 2; at 0.5 and 0.7 the exact one alone.
+    assert score_records(dict(enumerate(rows)), judged=judged).metrics["DVC_llm"] == pytest.approx((3.5 + 5 + 5) / 3)
+    whole = [record("VS_llm", {"text": "a", "gnd": "b"}), record("VS_llm", {"text": "", "gnd": "b"})]
+    assert captions.to_judge("video_summary", whole) == [("b", "a")]
 
 
 def test_every_trap_that_can_move_a_number_has_a_case() -> None:
