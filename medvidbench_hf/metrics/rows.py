@@ -47,12 +47,25 @@ def metric_features() -> Features:
 
 
 class RowMetric(evaluate.Metric):
-    """A metric of `columns` over rows of our data. Subclasses name the columns and write `_info`.
+    """A metric of `columns` over rows of our data. Subclasses name the columns and describe themselves.
 
     Import this class as `rows.RowMetric`: `evaluate` takes the first metric class that it finds in a module.
     """
 
     columns: ClassVar[tuple[str, ...]]
+    about: ClassVar[str]
+    example: ClassVar[str]
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self.about,
+            citation=CITATION,
+            inputs_description=INPUTS + self.example,
+            features=metric_features(),
+            homepage=PAPER,
+            license="Apache-2.0",
+            reference_urls=[PAPER],
+        )
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -1,7 +1,5 @@
 """The ten columns of MedVidBench."""
 
-import evaluate
-
 from medvidbench_hf.evaluation import COLUMNS
 from medvidbench_hf.metrics import rows
 
@@ -27,14 +25,5 @@ Example:
 
 class Medvidbench(rows.RowMetric):
     columns = tuple(COLUMNS)
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=rows.CITATION,
-            inputs_description=rows.INPUTS + _EXAMPLE,
-            features=rows.metric_features(),
-            homepage=rows.PAPER,
-            license="Apache-2.0",
-            reference_urls=[rows.PAPER],
-        )
+    about = _DESCRIPTION
+    example = _EXAMPLE

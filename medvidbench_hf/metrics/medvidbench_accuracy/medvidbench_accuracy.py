@@ -1,7 +1,5 @@
 """CVS_acc, NAP_acc and SA_acc of MedVidBench."""
 
-import evaluate
-
 from medvidbench_hf.metrics import rows
 
 _DESCRIPTION = """
@@ -27,14 +25,5 @@ Example:
 
 class MedvidbenchAccuracy(rows.RowMetric):
     columns = ("CVS_acc", "NAP_acc", "SA_acc")
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=rows.CITATION,
-            inputs_description=rows.INPUTS + _EXAMPLE,
-            features=rows.metric_features(),
-            homepage=rows.PAPER,
-            license="Apache-2.0",
-            reference_urls=[rows.PAPER],
-        )
+    about = _DESCRIPTION
+    example = _EXAMPLE

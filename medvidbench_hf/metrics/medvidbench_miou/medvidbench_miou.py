@@ -1,7 +1,5 @@
 """TAG_mIoU@0.3, TAG_mIoU@0.5, STG_mIoU and DVC_F1 of MedVidBench."""
 
-import evaluate
-
 from medvidbench_hf.metrics import rows
 
 _DESCRIPTION = """
@@ -27,14 +25,5 @@ Example:
 
 class MedvidbenchMiou(rows.RowMetric):
     columns = ("STG_mIoU", "TAG_mIoU@0.3", "TAG_mIoU@0.5", "DVC_F1")
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=rows.CITATION,
-            inputs_description=rows.INPUTS + _EXAMPLE,
-            features=rows.metric_features(),
-            homepage=rows.PAPER,
-            license="Apache-2.0",
-            reference_urls=[rows.PAPER],
-        )
+    about = _DESCRIPTION
+    example = _EXAMPLE
