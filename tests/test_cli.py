@@ -28,6 +28,10 @@ COMMANDS = [
     ["data", "build"],
     ["data", "stats"],
     ["data", "relocate"],
+    ["data", "get"],
+    ["data", "doctor"],
+    ["data", "attach"],
+    ["data", "export"],
     ["run"],
     ["score"],
     ["report"],
@@ -75,7 +79,11 @@ def test_a_data_holder_builds_runs_scores_and_reports(
     assert "left out: 2 rows, an action ends after the video does" in built
     assert "warning: 12 videos found, its owners count 1538" in built
     assert "text only" in built
-    assert built.endswith(medvidbench("data", "stats", "data", cwd=place))
+    counted = medvidbench("data", "stats", "data", "--plot", "stats.svg", "--json", "stats.json", cwd=place)
+    assert "no video is in two splits" in counted
+    rows = json.loads((place / "stats.json").read_text())["rows"]
+    assert sum(rows["test"].values()) == len(list(read_samples(place / "data", "test")))
+    assert (place / "stats.svg").read_text().startswith("<svg")
     assert "next: medvidbench score" in medvidbench(
         "run", "--model", "prior", "--data", "data", "--out", "runs/prior", cwd=place
     )

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from medvidbench_hf.builder.folder import Built
 
 _CARD = Path("dataset_card", "template.md")
+_GOLD = (
+    "Every row here passed the check that its own answer, parsed and scored, is worth full marks.",
+    "Rows of the release are never dropped or moved: where one's own answer is not worth full marks, or its times or "
+    "boxes do not fit its clip, that is counted below and listed in flagged.jsonl.",
+)
 
 
 def write_card(built: Built, folder: Path) -> None:
@@ -68,11 +73,17 @@ def write_card(built: Built, folder: Path) -> None:
         splits=f"| task | {' | '.join(splits)} |\n|---|{'---|' * len(splits)}\n" + "\n".join(count_rows),
         sources="| source | licence | rows |\n|---|---|---|\n"
         + "\n".join(f"| {name} | {licence} | {n} |" for (name, licence), n in sorted(sources.items())),
-        dropped="\n".join(f"- {n} rows: {reason}" for reason, n in built.dropped.items()) or "None.",
+        gold=_GOLD[built.source in ("release", "attached")],
+        dropped=_listed(built.dropped),
+        flagged=_listed(built.flagged),
         warnings="\n".join(f"- {warning}" for warning in built.warnings) or "None.",
         version=built.version,
     )
     (folder / "README.md").write_text(f"---\n{data.to_yaml()}\n---\n{body}", encoding="utf-8")
+
+
+def _listed(reasons: dict[str, int]) -> str:
+    return "\n".join(f"- {n} rows: {reason}" for reason, n in reasons.items()) or "None."
 
 
 def stamp_card(folder: Path) -> None:

@@ -27,7 +27,7 @@ def read_samples(data: str | Path, split: str, task: str = "all") -> Iterator[Sa
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     try:
-        rows = datasets.load_dataset(_address(data), task, split=split)
+        rows = datasets.load_dataset(address(data), task, split=split)
     except (ValueError, datasets.exceptions.DatasetGenerationError) as error:
         problem = error.__cause__ or error
         raise InputError(f"{data}: {' '.join(str(problem).split())[:300]}") from None
@@ -37,10 +37,10 @@ def read_samples(data: str | Path, split: str, task: str = "all") -> Iterator[Sa
 
 def split_names(data: str | Path) -> list[str]:
     """The splits of a data set."""
-    return datasets.get_dataset_split_names(_address(data), "all")
+    return datasets.get_dataset_split_names(address(data), "all")
 
 
-def _address(data: str | Path) -> str:
+def address(data: str | Path) -> str:
     """What `datasets` is told: a built folder's whole path (a bare "json" would be its JSON reader), or ORG/NAME."""
     folder = Path(data)
     if folder.is_dir():

@@ -19,12 +19,13 @@ from filelock import FileLock, Timeout
 
 import medvidbench_hf
 from medvidbench_hf.builder.card import stamp_card, write_card
-from medvidbench_hf.builder.rows import ROWS_PER_GROUP, write_rows
+from medvidbench_hf.builder.rows import LOCKS, ROWS_PER_GROUP, write_rows
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources import Reading, read_source
 
 UNFINISHED = ".unfinished"  # `datasets` finds no file in a hidden folder, so it cannot load half a build
 REPLACED = ".replaced"
+CODECS = ("h264", "av1", "copy")  # of clips, as `video.encode` has them
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Built:
     known: dict[str, int]
     warnings: list[str]
     rows: dict[str, dict[str, int]]  # task -> split -> rows
-    dropped: dict[str, int]  # reason -> rows
+    dropped: dict[str, int]  # reason -> rows left out
+    flagged: dict[str, int] = field(default_factory=dict, kw_only=True)  # reason -> rows that are kept
     clips: int
     seconds: float = field(default=0.0, compare=False)
 
@@ -58,13 +60,14 @@ def build(
     overwrite: bool = False,
     progress: bool = False,
     wait_s: float = 3.0,
+    codec: str = "h264",
     **options: Any,
 ) -> Built:
     """Build a data set folder from a source.
 
     root: the folder with the source's annotations. options: the source's own (the simulated source takes seed,
     videos, media). wait_s: how long to wait for another process that builds the same folder, -1 without end; the
-    workers of a build that was killed live on for a second.
+    workers of a build that was killed live on for a second. codec: of the clips, as `video.encode` takes it.
 
     An existing `out` that is the same build is returned as it is. With `overwrite` another build is replaced, once the
     new one is complete; a folder that is no build never is. Raises InputError on bad input, naming file, row and
@@ -73,7 +76,23 @@ def build(
     """
     source = source.lower()
     reading = read_source(source, root, options)
-    stamp = fingerprint(source, reading)
+    return make(source, reading, out, num_proc, overwrite, progress, wait_s, codec)
+
+
+def make(
+    source: str,
+    reading: Reading,
+    out: str | Path,
+    num_proc: int = 1,
+    overwrite: bool = False,
+    progress: bool = False,
+    wait_s: float = 3.0,
+    codec: str = "h264",
+) -> Built:
+    """`build` for a source that was read."""
+    if codec not in CODECS:
+        raise InputError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
+    stamp = fingerprint(source, reading, codec)
     out = _place(out)
     building = out.with_name(out.name + ".building")
     with only_one(out, "built", wait_s):
@@ -84,7 +103,7 @@ def build(
         if building.exists() and any(building.iterdir()) and not (building / "fingerprint").is_file():
             raise InputError(f"{building} is in the way and was not made by a build: move it")
         try:
-            return _make(source, reading, stamp, out, building, num_proc, progress)
+            return _make(source, reading, stamp, out, building, num_proc, codec, progress)
         except InputError:
             _clear(building)
             raise
@@ -93,7 +112,16 @@ def build(
             raise OSError(f"{error}; what is done stays in {building}, the same command goes on with it") from error
 
 
-def _make(source: str, reading: Reading, stamp: str, out: Path, building: Path, num_proc: int, progress: bool) -> Built:
+def _make(
+    source: str,
+    reading: Reading,
+    stamp: str,
+    out: Path,
+    building: Path,
+    num_proc: int,
+    codec: str,
+    progress: bool,
+) -> Built:
     """Make everything in OUT.building, then put it in the place of OUT."""
     started = time.monotonic()
     partial, marker = building / UNFINISHED, building / "fingerprint"
@@ -105,9 +133,11 @@ def _make(source: str, reading: Reading, stamp: str, out: Path, building: Path, 
     shutil.rmtree(partial / "data", ignore_errors=True)
     for torn in (partial / "clips").rglob("*.partial"):
         torn.unlink()
-    rows, dropped = write_rows(source, reading, partial, out, num_proc, progress)
-    if not rows:
-        raise InputError(f"{source}: no row could be built ({sum(dropped.values())} left out: {dict(dropped)})")
+    written = write_rows(source, reading, partial, out, num_proc, codec, progress)
+    shutil.rmtree(partial / LOCKS, ignore_errors=True)
+    if not written.rows:
+        lost = written.dropped
+        raise InputError(f"{source}: no row could be built ({lost.total()} left out: {dict(lost)})")
     built = Built(
         folder=str(out),
         source=source,
@@ -117,8 +147,9 @@ def _make(source: str, reading: Reading, stamp: str, out: Path, building: Path, 
         found=reading.found,
         known=reading.known,
         warnings=[*reading.warnings, *_count_warnings(reading)],
-        rows=rows,
-        dropped=dict(dropped),
+        rows=written.rows,
+        dropped=dict(written.dropped),
+        flagged=dict(written.flagged),
         clips=sum(1 for path in (partial / "clips").rglob("*") if path.is_file()),
         seconds=round(time.monotonic() - started, 1),
     )
@@ -219,9 +250,10 @@ def read_build(folder: str | Path) -> Built:
         raise InputError(f"{path}: not a build record ({error}); build the folder again with --overwrite") from None
 
 
-def fingerprint(source: str, reading: Reading) -> str:
-    """Names a build: package version, source, options, the annotation files' bytes, the videos' sizes and dates."""
-    digest = hashlib.sha256(json.dumps([medvidbench_hf.__version__, source, sorted(reading.options.items())]).encode())
+def fingerprint(source: str, reading: Reading, codec: str = "h264") -> str:
+    """Names a build: package version, source, options, codec, annotation files' bytes, videos' sizes and dates."""
+    named = [medvidbench_hf.__version__, source, sorted(reading.options.items()), codec]
+    digest = hashlib.sha256(json.dumps(named).encode())
     for path in reading.files:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     for file in (getattr(video, "file", None) for video in reading.videos):

@@ -12,16 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from medvidbench_hf.cli import board
+from medvidbench_hf.cli import board, data
 from medvidbench_hf.cli.board import OutFile, json_target
-from medvidbench_hf.cli.tables import console, megabytes, print_build, print_score
+from medvidbench_hf.cli.machine import cores
+from medvidbench_hf.cli.tables import console, megabytes, print_score
 from medvidbench_hf.sample import SPLITS, TASKS, InputError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
-data_app = typer.Typer(no_args_is_help=True, help="Build data sets and look after them.")
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 for command in (board.check, board.submit, board.compare, board.traps):
     app.command()(command)
 
@@ -56,7 +56,7 @@ def demo(
         raise InputError(f"{out} is not empty and was not made by the demo: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    built = build("simulated", data, num_proc=_cores(), overwrite=True, progress=True, videos=videos)
+    built = build("simulated", data, num_proc=cores(), overwrite=True, progress=True, videos=videos)
     configs = datasets.get_dataset_config_names(str(data.resolve()))
     rows = {config: datasets.load_dataset(str(data.resolve()), config) for config in configs}
     first = rows["all"]["test"][0]
@@ -83,67 +83,6 @@ def demo(
     )
 
 
-@data_app.command("build")
-def data_build(
-    source: Annotated[str, typer.Option(help="simulated or nurvid.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    root: Annotated[Path | None, typer.Option(help="Folder with the source's annotations.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace what is in OUT.")] = False,
-    num_proc: Annotated[int, typer.Option(help="Worker processes; 0 is one a core.", min=0)] = 0,
-    videos: Annotated[
-        int | None, typer.Option(help="simulated only: number of videos, 12 to 13 questions each.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="simulated only: another seed is another benchmark.")] = None,
-    media: Annotated[bool, typer.Option(help="simulated only: --no-media makes text-only rows.")] = True,
-    json_file: OutFile = None,
-) -> None:
-    """Build a data set folder for load_dataset from a source's own files.
-
-    Example: `medvidbench data build --source nurvid --root NurViD-benchmark --out nurvid`
-    """
-    from dataclasses import asdict
-
-    from medvidbench_hf.builder import build
-    from medvidbench_hf.evaluation.run import write_json
-
-    options: dict[str, Any] = {k: v for k, v in {"videos": videos, "seed": seed}.items() if v is not None}
-    if not media:
-        options["media"] = False
-    json_target(json_file)
-    built = build(source, out, root=root, num_proc=num_proc or _cores(), overwrite=overwrite, progress=True, **options)
-    print_build(built)
-    if json_file:
-        write_json(json_file, asdict(built))
-
-
-@data_app.command("stats")
-def data_stats(data: Annotated[Path, typer.Argument(help="A built folder.")], json_file: OutFile = None) -> None:
-    """Print what a built folder holds.
-
-    Example: `medvidbench data stats nurvid`
-    """
-    from dataclasses import asdict
-
-    from medvidbench_hf.builder import read_build
-    from medvidbench_hf.evaluation.run import write_json
-
-    built = read_build(data)
-    print_build(built)
-    if json_file:
-        write_json(json_file, asdict(built))
-
-
-@data_app.command("relocate")
-def data_relocate(data: Annotated[Path, typer.Argument(help="A built folder that was moved.")]) -> None:
-    """Rewrite the clip paths inside a folder that was moved.
-
-    Example: `mv simulated elsewhere && medvidbench data relocate elsewhere`
-    """
-    from medvidbench_hf.builder import relocate
-
-    console.print(f"{relocate(data)} rows changed in {data}")
-
-
 @app.command()
 def run(
     model: Annotated[str, typer.Option(help="prior: the statistics of the train split.")],
@@ -152,6 +91,9 @@ def run(
     split: Annotated[str, typer.Option(help=", ".join(SPLITS))] = "test",
     tasks: Annotated[str, typer.Option(help="Only these, joined by commas.")] = "",
     limit: Annotated[int | None, typer.Option(help="Only the first rows.", min=1)] = None,
+    subset: Annotated[
+        str, typer.Option(help="smoke: 2 rows a qa_type; lite: 10; spread over sources and videos.")
+    ] = "",
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Answer every question of a split.
@@ -165,7 +107,13 @@ def run(
     if unknown:
         raise InputError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}")
     folder = run_model(
-        _model(model, data), data, out, split=split, tasks=chosen, limit=limit, resume=resume, progress=True
+        *(_model(model, data), data, out),
+        split=split,
+        tasks=chosen,
+        limit=limit,
+        subset=subset,
+        resume=resume,
+        progress=True,
     )
     console.print(
         f"answers in {folder / 'predictions.jsonl'}; next: medvidbench score {folder}", highlight=False, soft_wrap=True
@@ -231,10 +179,6 @@ def _model(name: str, data: str | Path) -> Any:
     if name != "prior":
         raise InputError(f"unknown model {name!r}; known: prior")
     return Prior.fit(read_samples(data, "train"))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from medvidbench_hf.sample import SPLITS
 
 console = Console(markup=False)
+FAULTS_SHOWN = 5
 
 
 def table(title: str, *columns: str) -> Table:
@@ -184,12 +185,89 @@ def print_build(built: Any) -> None:
     console.print(made)
     for reason, n in built.dropped.items():
         console.print(f"left out: {n:,} rows, {reason}")
+    for reason, n in built.flagged.items():
+        console.print(f"kept, but odd: {n:,} rows, {reason}")
     for warning in built.warnings:
         console.print(f"warning: {warning}")
     media = f"{built.clips:,} clips" if built.clips else "text only, no clips"
-    console.print(f"{media}; each row left out is in {built.folder}/dropped.jsonl", soft_wrap=True)
+    lists = [f"each row left out is in {built.folder}/dropped.jsonl"]
+    if built.flagged:
+        lists.append(f"each odd one in {built.folder}/flagged.jsonl")
+    console.print(f"{media}; {', '.join(lists)}", soft_wrap=True)
     task, counts = next(iter(built.rows.items()))
     console.print(f'load_dataset("{built.folder}", "{task}", split="{list(counts)[-1]}")', soft_wrap=True)
+
+
+def print_plan(plan: Any) -> None:
+    """What a download would move, and where to."""
+    say(str(plan))
+
+
+def print_examined(examined: Any) -> None:
+    """A copy of the release: its rows, its frames, what is wrong, what is odd."""
+    for kind, counts in examined.rows.items():
+        made = Table(title=f"{kind}: {sum(counts.values()):,} rows", title_justify="left")
+        made.add_column("qa_type", no_wrap=True)
+        made.add_column("rows", justify="right", no_wrap=True)
+        made.add_column("published", justify="right", no_wrap=True)
+        made.add_column("by source")
+        for name in sorted({name for _, name in counts} | set(examined.published.get(kind, ()))):
+            by_source = {source: n for (source, qa_type), n in sorted(counts.items()) if qa_type == name}
+            known = examined.published.get(kind, {}).get(name)
+            listed = ", ".join(f"{source} {n:,}" for source, n in by_source.items())
+            made.add_row(name, f"{sum(by_source.values()):,}", f"{known:,}" if known else "not known", listed)
+        console.print(made)
+    listed = ", ".join(f"{n:,} {name}" for name, n in examined.frames.items())
+    say(f"frames: {listed}")
+    for folder, n in examined.folders.items():
+        say(f"  {n:,} in {folder}")
+    if examined.differing:
+        bullet(f"{len(examined.differing)} counts differ from those published: {'; '.join(examined.differing)}")
+    for kind, rows in examined.flags.items():
+        bullet(f"odd, and kept: {len(rows):,} rows, {kind}; the first is {rows[0]}")
+    for kind, n in examined.faults_by_kind.items():
+        say(f"wrong: {n:,} x {kind}")
+        faults = [fault for fault in examined.faults if fault.kind == kind]
+        for fault in faults[:FAULTS_SHOWN]:
+            more = len(fault.rows) - 1
+            needed = fault.rows[0] + (f" and {more} more row{'s' * (more > 1)}" if more else "")
+            bullet(f"{fault.path}: {fault.detail or 'not there'}; needed by {needed}")
+        if len(faults) > FAULTS_SHOWN:
+            bullet(f"and {len(faults) - FAULTS_SHOWN} more: --json FILE lists them all")
+    if examined.healthy:
+        say("this copy is complete and whole")
+
+
+def print_stats(found: Any) -> None:
+    """Counts of a data set, a column a split."""
+    splits = list(found.rows)
+    made = table(found.data, "", *splits)
+    made.add_row("rows", *(f"{sum(found.rows[s].values()):,}" for s in splits))
+    made.add_row("videos", *(f"{found.videos[s]:,}" for s in splits))
+    made.add_row("clips", *(f"{found.clips[s]:,}" for s in splits))
+    made.add_row("rows without a clip", *(f"{found.text_only[s]:,}" for s in splits))
+    for name, counts in (("", found.rows), ("", found.sources), ("fps ", found.fps)):
+        made.add_section()
+        for key in dict.fromkeys(key for s in splits for key in counts[s]):
+            made.add_row(f"{name}{key}", *(f"{counts[s].get(key, 0):,}" for s in splits))
+    made.add_section()
+    for name, quantiles in (("clip seconds", found.duration_s), ("clip frames", found.frames)):
+        made.add_row(name, *(_spread(quantiles[s]) for s in splits))
+    for task in dict.fromkeys(task for s in splits for task in found.answer_words[s]):
+        made.add_row(f"words, {task}", *(_spread(found.answer_words[s].get(task, {})) for s in splits))
+    console.print(made)
+    say("a spread is median (least to most)")
+    shared: dict[str, list[str]] = {}
+    for recording, where in found.leaks.items():
+        shared.setdefault(" and ".join(where), []).append(recording)
+    for where, recordings in shared.items():
+        bullet(f"leak: {len(recordings)} videos are in {where}: {', '.join(recordings)}")
+    if not found.leaks and len(splits) > 1:
+        say("no video is in two splits")
+
+
+def _spread(quantiles: dict[str, float]) -> str:
+    return f"{quantiles['median']:g} ({quantiles['min']:g} to {quantiles['max']:g})" if quantiles else "-"
 
 
 def say(text: str) -> None:

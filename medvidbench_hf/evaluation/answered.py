@@ -14,7 +14,7 @@ from medvidbench_hf.leaderboard.score import tasks_of
 from medvidbench_hf.leaderboard.submission.files import RESULTS, AnswerFile, Entry, answers_by_row, read_answer_file
 from medvidbench_hf.predictions import FILE_NAME
 from medvidbench_hf.sample import InputError, Sample
-from medvidbench_hf.sources.release import merged_sample
+from medvidbench_hf.sources.release.merged import merged_sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_answered(run: str | Path, data: str | Path | None = None, split: str | 
     if record is None:
         record = {"split": split or "test", "model": Path(run).name}
         notes = (f"{run}: taken as answers to the {record['split']} split of {data}",)
-    samples = select(data, record["split"], record.get("tasks", ()), record.get("limit"))
+    samples = select(data, record["split"], record.get("tasks", ()), record.get("limit"), record.get("subset", ""))
     if not file.keyed and len(file.entries) != len(samples):
         raise InputError(
             f"{run}: a list of {len(file.entries)} records for {len(samples)} rows, and a record's place in it is "

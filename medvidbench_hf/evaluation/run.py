@@ -19,6 +19,7 @@ from medvidbench_hf.builder import only_one, read_build, read_samples
 from medvidbench_hf.models import Model
 from medvidbench_hf.predictions import FILE_NAME, Prediction, PredictionLog, cut_torn_line, read_predictions
 from medvidbench_hf.sample import SPLITS, InputError, PublicSample, Sample
+from medvidbench_hf.sources import splits
 
 
 def run(
@@ -29,14 +30,15 @@ def run(
     split: str = "test",
     tasks: Sequence[str] = (),
     limit: int | None = None,
+    subset: str = "",
     resume: bool = False,
     progress: bool = False,
 ) -> Path:
     """Answer every question of a split and return the folder.
 
-    tasks: only these; limit: only the first rows of them. A run that was stopped goes on with resume=True, which
-    refuses another model, data or selection, and asks again where an answer had ended in an error. Answers reach the
-    disk one by one; run.json gets `finished` last.
+    tasks: only these; subset: "smoke" or "lite", of these; limit: only the first rows of them. A run that was stopped
+    goes on with resume=True, which refuses another model, data or selection, and asks again where an answer had ended
+    in an error. Answers reach the disk one by one; run.json gets `finished` last.
     """
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
@@ -48,9 +50,10 @@ def run(
         "tasks": sorted(set(tasks)),
         "limit": limit,
         "package": medvidbench_hf.__version__,
+        **({"subset": subset} if subset else {}),
     }
     config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-    samples = select(data, split, tasks, limit)
+    samples = select(data, split, tasks, limit, subset)
     if not any(sample.truth is not None for sample in samples):
         warnings.warn(
             f"the {split} split of {data} has no ground truth: answers to it can be checked and submitted, not scored",
@@ -93,9 +96,14 @@ def _checked(model: Model, asked: list[PublicSample]) -> Iterator[Prediction]:
         )
 
 
-def select(data: str | Path, split: str, tasks: Sequence[str] = (), limit: int | None = None) -> list[Sample]:
-    """The rows of a run, by index: those of the tasks (all without any), the first `limit` of them."""
+def select(
+    data: str | Path, split: str, tasks: Sequence[str] = (), limit: int | None = None, subset: str = ""
+) -> list[Sample]:
+    """The rows of a run, by index: those of the tasks (all without any), a subset of them, the first `limit`."""
     samples = [sample for task in (sorted(set(tasks)) or ["all"]) for sample in read_samples(data, split, task)]
+    if subset:
+        chosen = set(splits.subset(samples, subset))
+        samples = [sample for sample in samples if sample.index in chosen]
     return sorted(samples, key=lambda sample: sample.index)[:limit]
 
 
@@ -118,6 +126,8 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         record["limit"] is not None and record["limit"] < 1
     ):
         raise InputError(f"{path}: tasks {record['tasks']!r:.80}, limit {record['limit']}; this is not a run's record")
+    if record.get("subset", "") not in ("", *splits.SUBSETS):
+        raise InputError(f"{path} field subset: {record['subset']!r:.80}; this is not a run's record")
     return record
 
 

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from medvidbench_hf import tasks
-from medvidbench_hf.sample import Boxes, Label, PublicSample, Sample, Scores, Segments, Spans, Text, Truth
+from medvidbench_hf.sample import PublicSample, Sample
+from medvidbench_hf.tasks.struc_info import struc_info
 
 Record = Mapping[str, Any]
 
@@ -126,25 +127,6 @@ def record_of(sample: Sample, answer: Any) -> dict[str, Any]:
         "struc_info": extra.get("struc_info", written),
         "answer": answer,
     }
-
-
-def struc_info(truth: Truth) -> list[Any]:
-    """A truth in the release's structured form; [] for the tasks that have only text."""
-    match truth:
-        case Spans(spans):
-            return [{"spans": [{"start": s.start_s, "end": s.end_s} for s in spans]}]
-        case Boxes(boxes):
-            return [{"bbox_dict": {str(float(time_s)): list(box) for time_s, box in boxes}}]
-        case Segments(segments):
-            return [[{"start": s.start_s, "end": s.end_s, "caption": s.caption} for s in segments]]
-        case Scores(scores):
-            values = dict(scores)
-            components = {
-                key: values[name] for key, low in CVS_COMPONENTS.items() for name in values if name.lower() == low
-            }
-            return [{"cvs_scores": components}] if components else [{"skill_scores": values}]
-        case Label() | Text():
-            return []
 
 
 def kind_of(value: Any) -> str:

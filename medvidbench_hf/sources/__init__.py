@@ -3,11 +3,13 @@
 A source module has three functions, called by the builder in this order:
 
     read(root, **options) -> Reading             everything checked, one light picklable record a video
-    samples(video) -> Iterator[Sample | Dropped]  the rows of one video; a pure function, run in worker processes
-    clip_frames(video, sample) -> frames          (n, height, width, 3) uint8 at sample.frame_times_s; only if media
+    samples(video) -> Iterator of Sample, Dropped, Flagged   the rows of one video; pure, run in worker processes
+    clip_frames(video, sample) -> frames          (n, height, width, 3) uint8 at sample.frame_times_s, or the image
+                                                  files they are in; only if media
 
-`samples` numbers `index` from 0 within the video, the builder renumbers. `Sample.video` is the clip's path below the
-data set's folder, `clips/<source>/<video_id>/<clip>.mp4`, or None without media.
+`samples` numbers `index` from 0 within the video, the builder renumbers; where `Reading.keeps_rows`, rows bring their
+own index and keep it. `Sample.video` is the clip's path below the data set's folder,
+`clips/<source>/<video_id>/<clip>.mp4`, or None without media.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 
 from medvidbench_hf.sample import InputError
 
-SOURCES = ("simulated", "nurvid")
+SOURCES = ("simulated", "nurvid", "release")
 
 
 class Dropped(NamedTuple):
@@ -37,12 +39,26 @@ class Dropped(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Flagged:
+    """Something odd about a row that is kept: the kind of oddity, the particulars, and the row's index."""
+
+    source: str
+    split: str
+    video_id: str
+    task: str
+    reason: str
+    detail: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A source as read.
 
     videos: one record a video, each with `split` and `video_id`. found: counts for the summary. known: the counts the
     owner states, to compare with. warnings: one line each. options: the source's options with their defaults. files:
-    the annotation files that were read. media: whether `clip_frames` works.
+    the annotation files that were read. media: whether `clip_frames` works. keeps_rows: no row may be dropped or moved;
+    what would drop one is a flag, and a clip that cannot be made leaves it text-only.
     """
 
     videos: Sequence[Any]
@@ -52,6 +68,7 @@ class Reading:
     options: dict[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     media: bool = False
+    keeps_rows: bool = False
 
 
 def read_source(name: str, root: str | Path | None, options: dict[str, Any]) -> Reading:
@@ -66,6 +83,6 @@ def read_source(name: str, root: str | Path | None, options: dict[str, Any]) -> 
 
 def source_module(name: str) -> ModuleType:
     """The module of a source by its name, in any case; InputError lists the names there are."""
-    if name.lower() not in SOURCES:
+    if name.lower() not in (*SOURCES, "attached"):
         raise InputError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
     return importlib.import_module(f"{__name__}.{name.lower()}")

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from medvidbench_hf.sample import Box, Canvas
+from medvidbench_hf.video.boxes import convert
 
 Colour = tuple[int, int, int]
 
@@ -21,7 +22,7 @@ def draw_boxes(frame: np.ndarray, boxes: Iterable[tuple[Box, Colour]], canvas: C
     image = Image.fromarray(frame)
     pen = ImageDraw.Draw(image)
     for box, colour in boxes:
-        x1, y1, x2, y2 = scale(box, canvas, Canvas(image.width, image.height))
+        x1, y1, x2, y2 = convert(box, canvas, Canvas(image.width, image.height))
         left, right = sorted((x1, x2))
         top, bottom = sorted((y1, y2))
         pen.rectangle(
@@ -30,9 +31,3 @@ def draw_boxes(frame: np.ndarray, boxes: Iterable[tuple[Box, Colour]], canvas: C
             width=width_px,
         )
     return np.asarray(image)
-
-
-def scale(box: Box, source: Canvas, target: Canvas) -> Box:
-    """The same box, in pixels of another canvas."""
-    x, y = target.width / source.width, target.height / source.height
-    return Box(box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y)

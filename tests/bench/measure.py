@@ -38,7 +38,7 @@ from medvidbench_hf.leaderboard.submission.checker import check
 from medvidbench_hf.leaderboard.submission.files import read_answer_file
 from medvidbench_hf.predictions import Prediction
 from medvidbench_hf.sources import simulated
-from medvidbench_hf.sources.release import merged_sample
+from medvidbench_hf.sources.release.merged import merged_sample
 from medvidbench_hf.tasks import TASKS
 from tests.official_files import merged
 from tests.test_tasks import LONG

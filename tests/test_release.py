@@ -1,0 +1,248 @@
+"""The official release as rows: every form is read, nothing is lost, times are true, what is odd is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from medvidbench_hf.sample import InputError, Sample
+from medvidbench_hf.sources.release import read, samples
+from medvidbench_hf.sources.release.asked import label_list, requested_times
+from medvidbench_hf.sources.release.checks import truth_flags
+from medvidbench_hf.sources.release.files import read_files
+from medvidbench_hf.sources.release.rows import listed_paths, row_of, sample_of
+from medvidbench_hf.sources.release.times import BAD_FPS, CLOCKS_HZ, frame_times
+from medvidbench_hf.sources.release.write import official_row
+from medvidbench_hf.tasks.question import wordings
+from tests.release_files import test_rows as made_test_rows
+from tests.release_files import trainval_rows
+
+CASES = json.loads((Path(__file__).parent / "cases" / "release_rows.json").read_text(encoding="utf-8"))
+
+
+def imported(row: dict[str, Any], split: str = "train") -> Any:
+    return sample_of(row, 0, split, 0, answered=split != "test")
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_a_row_is_read_as_worked_out_by_hand(case: dict[str, Any]) -> None:
+    sample, _, times, flags = imported(case["row"], case["split"])
+    flags = {**flags, **truth_flags(sample)}
+    row = sample.to_row()
+    row["clock_hz"] = times.clock_hz
+    row["canvas"] = list(sample.canvas)
+    if sample.truth is not None:
+        row["truth"] = {name: value for name, value in row["truth"].items() if value is not None}
+    for field, expected in case["expect"].items():
+        assert _rounded(row[field]) == _rounded(expected), (field, case["why"])
+    if "flags" in case:
+        assert sorted(flags) == sorted(case["flags"]), (flags, case["why"])
+    assert row_of(sample) == case["row"]
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to 6 decimals, tuples as lists, at any depth."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return round(float(value), 6)
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@cache
+def made(kind: str, share: float = 0.03) -> list[dict[str, Any]]:
+    return (made_test_rows if kind == "test" else trainval_rows)(3, share, frames=(4, 12))
+
+
+@pytest.mark.parametrize("kind", ["test", "trainval"])
+def test_import_then_export_is_the_original_row_for_row(kind: str) -> None:
+    for number, row in enumerate(made(kind)):
+        before = copy.deepcopy(row)
+        sample = sample_of(row, 0, "test" if kind == "test" else "train", number, answered=kind != "test").sample
+        again = Sample.from_row(json.loads(json.dumps(sample.to_row())))
+        assert row_of(again) == before
+        assert official_row(again, answered=kind != "test") == before
+        assert listed_paths(again) == tuple(row["video"])
+
+
+KEYS = st.sampled_from(["train", "notes", "metadata", "RC_info", "video", "struc_info", "is_RC", "odd field"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(CASES), KEYS, JSON, st.booleans())
+def test_no_field_is_lost_whatever_it_holds(case: dict[str, Any], key: str, value: Any, drop: bool) -> None:
+    row = copy.deepcopy(case["row"])
+    if drop:
+        row.pop(key, None)
+    elif isinstance(row.get(key), dict) and isinstance(value, dict):
+        row[key] |= value
+    else:
+        row[key] = value
+    sample = None
+    with suppress(InputError):  # not of the release's form; other tests read what it says
+        sample = imported(row, case["split"]).sample
+    assume(sample is not None)
+    assert row_of(Sample.from_row(sample.to_row())) == row
+
+
+def test_what_is_not_known_to_be_question_never_reaches_the_question_side() -> None:
+    row = copy.deepcopy(made("trainval")[0])
+    row |= {"comment": "SECRET", "train": "SECRET", "metadata": {**row["metadata"], "phase": "SECRET"}}
+    row["RC_info"] = {**row["RC_info"], "object": "SECRET"}
+    row["struc_info"] = [{"note": "SECRET"}]
+    sample = imported(row).sample
+    assert "SECRET" not in repr(sample.public())
+    assert "SECRET" in (sample.answer_extra or "")
+    assert sample.answer not in repr(sample.public())
+
+
+@given(
+    st.sampled_from(CLOCKS_HZ),
+    st.integers(0, 10**6),
+    st.lists(st.integers(0, 400), min_size=1, max_size=30),
+    st.sampled_from([0.1, 0.2, 0.25, 0.5, 1.0, 2.0]),
+)
+def test_with_the_rate_in_the_folder_times_are_the_ids_over_it(
+    clock: float, first: int, steps: list[int], fps: float
+) -> None:
+    ids = [first + sum(steps[:k]) for k in range(len(steps) + 1)]
+    times = frame_times(len(ids), ids, fps, None, f"/root/data/X/frames_{clock:g}fps/v")
+    assert times.times_s == tuple(round((tick - first) / clock, 6) for tick in ids)
+    assert times.clock_hz == clock
+
+
+@pytest.mark.parametrize("fps", [None, 0.0, -1.0, math.nan, math.inf, 1e9])
+def test_an_unusable_fps_is_flagged_and_worked_out_where_the_clock_is_told(fps: float | None) -> None:
+    told = frame_times(3, [30, 60, 90], fps, None, "frames_15fps/v")
+    assert BAD_FPS in told.flags
+    assert (told.times_s, told.fps) == ((0.0, 2.0, 4.0), 0.5)
+    untold = frame_times(3, [30, 60, 90], fps, None, "v")
+    assert BAD_FPS in untold.flags
+    assert "no usable fps" in untold.rule
+
+
+@pytest.mark.parametrize("task", ["tal", "next_action", "dense_captioning"])
+def test_the_label_list_of_our_own_wordings_is_read_from_the_question(task: str) -> None:
+    labels = ("place an underpad", "Disinfect skin", "tying")
+    for section, lines in wordings(task).items():
+        for line in lines:
+            if "{option" not in line or section.startswith("ask"):
+                continue
+            text = line.format(options=", ".join(labels), option_list=list(labels), procedure="Perineal Care")
+            assert label_list(f"You are an expert. {text} When does tying happen?") == labels, line
+
+
+def test_the_times_of_our_own_stg_wordings_are_read_from_the_question() -> None:
+    for line in wordings("stg")["ask"]:
+        text = line.format(object="hook", start="0.5", end="12.0", stride=4)
+        assert requested_times(text) == (0.5, 4.5, 8.5), line
+
+
+def write(root: Path, **files: Any) -> Path:
+    for name, rows in files.items():
+        (root / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"struc_info": [{"spans": [{"start": 1, "end": 2}]}]}, "struc_info"),
+        ({"gnd": "1.0-2.0 seconds."}, "gnd"),
+        ({"metadata": {"video_id": "v", "fps": "1.0", "answer": "x"}}, "metadata.answer"),
+        ({"conversations": [{"from": "human", "value": "<video>\nQ"}, {"from": "gpt", "value": "A"}]}, "from gpt"),
+        ({"RC_info": {"label": "x"}}, "RC_info.label"),
+    ],
+)
+def test_a_test_file_with_answers_is_refused_with_the_place_and_the_reason(
+    tmp_path: Path, change: dict[str, Any], place: str
+) -> None:
+    rows = [*made("test")[:3], made("test")[3] | change]
+    with pytest.raises(InputError, match=r"test\.json row 3 field .*leak.*current revision") as caught:
+        read_files(write(tmp_path, cleaned_test=rows))
+    assert place in str(caught.value)
+
+
+def test_a_file_of_answers_with_the_size_of_the_test_file_is_refused_under_any_name(tmp_path: Path) -> None:
+    row = made("trainval")[0]
+    with pytest.raises(InputError, match="leak"):
+        read_files(write(tmp_path, train=[row] * 6245))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("test", "", "not usable as JSON"),
+        ("test", '[{"id": "x", ', "not usable as JSON"),
+        ("test", "{}", "expected a list of rows"),
+        ("test", "[]", "expected a list of rows"),
+        ("test", "[3]", "row 0: '3' is not an object"),
+        ("train", None, "no row has an answer"),
+        ("other", None, "no JSON file of the release"),
+    ],
+)
+def test_a_file_that_is_not_the_release_is_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    (tmp_path / f"{name}.json").write_text(json.dumps(made("test")[:2]) if text is None else text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_files(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"qa_type": "tal_gpt"}, "row 1 field qa_type: 'tal_gpt', expected one of tal, stg"),
+        ({"data_source": "Cholec99", "dataset_name": None}, "row 1 field data_source: 'Cholec99' is no source"),
+        ({"data_source": "", "dataset_name": ""}, "row 1 field data_source: empty"),
+        ({"data_source": "AVOS", "dataset_name": "NurViD"}, "row 1 fields data_source and dataset_name"),
+    ],
+)
+def test_a_row_that_is_not_of_the_release_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    rows = made("test")[:3]
+    with pytest.raises(InputError, match=message):
+        read_files(write(tmp_path, test=[rows[0], rows[1] | change, rows[2]]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conversations": []}, "field conversations: no turn is from human"),
+        ({"conversations": "x"}, "field conversations"),
+        ({"conversations": [{"from": "human", "value": "<video>\n"}]}, "field conversations: the question is empty"),
+        ({"metadata": [1]}, "field metadata"),
+        ({"video": "a.mp4"}, "field video"),
+        ({"sampled_video_frames": ["one"]}, "field sampled_video_frames"),
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    reading = read(write(tmp_path, test=[made("test")[0], made("test")[1] | change]), media=False)
+    assert list(samples(reading.videos[0]))
+    with pytest.raises(InputError, match=rf"test\.json row 1 {message}"):
+        list(samples(reading.videos[1]))
+
+
+def test_validation_is_cut_by_video_and_the_rows_keep_their_order(tmp_path: Path) -> None:
+    reading = read(write(tmp_path, trainval=made("trainval")), media=False, validation=0.2)
+    of_split: dict[str, list[Any]] = {}
+    for row in reading.videos:
+        of_split.setdefault(row.split, []).append(row)
+    assert set(of_split) == {"train", "validation"}
+    assert not {row.video_id for row in of_split["train"]} & {row.video_id for row in of_split["validation"]}
+    for rows in of_split.values():
+        assert [row.index for row in rows] == list(range(len(rows)))
+        assert [row.number for row in rows] == sorted(row.number for row in rows)
