@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from medvidbench_hf.builder.dataset import read_samples
+from medvidbench_hf.builder.dataset import read_samples, split_names
 from medvidbench_hf.builder.folder import only_one
 from medvidbench_hf.sample import SPLITS, InputError, Sample
 from medvidbench_hf.sources.release.write import WrittenRelease, write_release
@@ -24,7 +24,9 @@ def export_release(
     """
     if split not in KINDS:
         raise InputError(f"unknown split {split!r}; the release's form takes {', '.join(KINDS)}")
-    samples = [sample for part in KINDS[split] for sample in read_samples(data, part, task)]
+    there = split_names(data)
+    parts = [part for part in KINDS[split] if part in there] or [split]  # a split that is not there says so itself
+    samples = [sample for part in parts for sample in read_samples(data, part, task)]
     samples.sort(key=lambda sample: (_place(sample), SPLITS.index(sample.split), sample.index))
     with only_one(Path(out), "written"):
         return write_release(samples, split, out, frames=frames)
