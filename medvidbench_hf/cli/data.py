@@ -12,7 +12,7 @@ from rich.progress import track
 
 from medvidbench_hf.cli.board import OutFile, json_target
 from medvidbench_hf.cli.machine import cores
-from medvidbench_hf.cli.tables import console, print_build, print_examined, print_plan, print_stats, say
+from medvidbench_hf.cli.tables import console, print_build, print_examined, print_got, print_plan, print_stats, say
 from medvidbench_hf.sample import TASKS, InputError
 
 app = typer.Typer(no_args_is_help=True, help="Get, build and look after data sets.")
@@ -51,10 +51,11 @@ def get(
     print_plan(plan)
     if dry_run:
         return
-    got = download.get(plan)
-    say(str(got))
+    got = download.get(plan, progress=True)
+    print_got(got)
     if json_file:
-        write_json(json_file, got._asdict())
+        paths = {"rows": str(got.rows), "by_hand": [str(file) for file in got.by_hand]}
+        write_json(json_file, {**got._asdict(), **paths})
 
 
 @app.command("doctor")

@@ -200,7 +200,27 @@ def print_build(built: Any) -> None:
 
 def print_plan(plan: Any) -> None:
     """What a download would move, and where to."""
-    say(str(plan))
+    say(f"{plan.repo} at {plan.revision}, {'as before' if plan.recorded else 'from now on the commit of this folder'}")
+    listed = ", ".join(f"{folder} {n:,}" for folder, n in sorted(plan.found.items()))
+    say(f"frames: {plan.n_frames:,} asked for, {plan.present:,} there, {len(plan.todo):,} to come; in all {listed}")
+    say(
+        f"download {plan.download_bytes / 1e9:.2f} GB; needs {plan.needed_bytes / 1e9:.2f} GB on the disk of "
+        f"{plan.root}, {plan.free_bytes / 1e9:.1f} GB are free"
+    )
+    if plan.skipped:
+        say(f"not taken: {plan.skipped:,} files that are no images")
+    if plan.refused:
+        bullet(f"refused: {len(plan.refused):,} members; {'; '.join(plan.refused[:FAULTS_SHOWN])}")
+
+
+def print_got(got: Any) -> None:
+    """What a download did."""
+    say(f"rows in {got.rows}; {got.written:,} frames written, {got.resized:,} of them made smaller")
+    for file in got.by_hand:
+        say(f"unpack it by hand: {file}")
+    if got.refused:
+        bullet(f"refused: {len(got.refused):,} frames; {'; '.join(got.refused[:FAULTS_SHOWN])}")
+    say(f"next: medvidbench data doctor --root {got.rows.parent}")
 
 
 def print_examined(examined: Any) -> None:

@@ -19,7 +19,7 @@ _PREFIX_DEPTH = 2  # folders between the root and a path's own first folder, suc
 
 
 class Found(NamedTuple):
-    """A row's frames on disk. missing: of them, those that are not there. problem: why no folder was looked at."""
+    """A row's frames on disk. missing: those that are not there. problem: why the first of these was not looked at."""
 
     files: tuple[Path, ...]
     missing: tuple[str, ...] = ()
@@ -51,10 +51,10 @@ class FrameTree:
             folder, problem, names = self._listing[parent]
             if folder is None or name in ("", ".", ".."):
                 if problem:
-                    return Found((), tuple(paths), problem)
+                    return Found((), (path,), problem)
                 missing.append(path)
             elif name in names and not names[name]:
-                return Found((), tuple(paths), f"a link that leads outside the root: {path[-100:]}")
+                return Found((), (path,), "a link that leads outside the root")
             elif name in names:
                 files.append(folder / name)
             else:
@@ -83,7 +83,7 @@ class FrameTree:
         """(folder, why there is none, its files and whether they lie below the root)."""
         parts = tuple(part for part in PurePosixPath(parent).parts if part not in ("/", "."))
         if ".." in parts or any("\0" in part or ":" in part for part in parts):
-            return None, f"a path that points outside the root: {parent[:100]}", {}
+            return None, "a path that points outside the root", {}
         longest_first = [(base, left_out) for left_out in range(len(parts)) for base in self._bases]
         for way in [*self._ways, *longest_first]:
             base, left_out = way
@@ -94,7 +94,7 @@ class FrameTree:
             if not folder.is_dir():
                 continue
             if not folder.resolve().is_relative_to(base.resolve()):
-                return None, f"a path that points outside the root: {parent[:100]}", {}
+                return None, "a path that points outside the root", {}
             if way in self._ways:
                 self._ways.remove(way)
             self._ways.insert(0, way)

@@ -40,18 +40,24 @@ from medvidbench_hf.predictions import Prediction
 from medvidbench_hf.sources import simulated
 from medvidbench_hf.sources.release.merged import merged_sample
 from medvidbench_hf.tasks import TASKS
+from tests import release_files
+from tests.bench import clips, streaming
 from tests.official_files import merged
 from tests.test_tasks import LONG
 
 HERE = Path(__file__).parent
+RELEASE_SHARE = float(os.environ.get("MEDVIDBENCH_BENCH_RELEASE", "1.0"))  # of 6,245 rows over 4,000 clips
 ROWS_VIDEOS = int(os.environ.get("MEDVIDBENCH_BENCH_VIDEOS", "43200"))  # 531,850 rows and some more
 
 
 def main() -> None:
     measured = {
         "machine": {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
-        "build_text": build("--videos", str(ROWS_VIDEOS), "--no-media"),
-        "build_clips": build(),
+        "build_text": build("--source", "simulated", "--videos", str(ROWS_VIDEOS), "--no-media"),
+        "build_clips": build("--source", "simulated"),
+        **release(),
+        "clips": in_folder(clips.measure),
+        "streaming": in_folder(streaming.measure),
         "render": render_ms(),
         "parse": parse_growth(),
         "score": score_seconds(),
@@ -62,20 +68,10 @@ def main() -> None:
 
 
 def build(*arguments: str) -> dict[str, Any]:
-    """Build the simulated benchmark in a process of its own: rows, seconds, peak memory, size on disk."""
+    """Build a data set in a process of its own: rows, seconds, peak memory, size on disk."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place, "out")
-        command = [
-            sys.executable,
-            "-m",
-            "medvidbench_hf.cli",
-            "data",
-            "build",
-            "--source",
-            "simulated",
-            "--out",
-            str(out),
-        ]
+        command = [sys.executable, "-m", "medvidbench_hf.cli", "data", "build", "--out", str(out)]
         started = time.perf_counter()
         process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL)
         peak = Peak(process.pid)
@@ -91,6 +87,26 @@ def build(*arguments: str) -> dict[str, Any]:
             "peak_mb": round(peak.stop() / 1e6),
             "disk_mb": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6),
         }
+
+
+def release() -> dict[str, Any]:
+    """Build the test file's 6,245 rows: text-only with full lists of frames, and from small frames with every clip."""
+    with tempfile.TemporaryDirectory() as place:
+        text, media = Path(place, "text"), Path(place, "media")
+        for root, frames in ((text, (50, 180)), (media, (8, 16))):
+            root.mkdir()
+            rows = release_files.test_rows(1, RELEASE_SHARE, frames=frames)
+            (root / "test.json").write_text(json.dumps(rows), encoding="utf-8")
+        release_files.write_frames(rows, media)
+        return {
+            "release_text": build("--source", "release", "--root", str(text), "--no-media"),
+            "release_clips": build("--source", "release", "--root", str(media), "--clips", "copy"),
+        }
+
+
+def in_folder(measure: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as place:
+        return measure(Path(place))
 
 
 class Peak:

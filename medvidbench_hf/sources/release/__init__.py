@@ -25,7 +25,7 @@ from medvidbench_hf.sample import Canvas, InputError, Sample
 from medvidbench_hf.sources import Flagged, Reading
 from medvidbench_hf.sources.media import FrameTree, video_file, video_files
 from medvidbench_hf.sources.release.checks import truth_flags
-from medvidbench_hf.sources.release.files import read_files, row_splits
+from medvidbench_hf.sources.release.files import ReleaseFile, read_files, row_splits
 from medvidbench_hf.sources.release.names import PUBLISHED_ROWS
 from medvidbench_hf.sources.release.rows import frame_list, sample_of, source_of
 from medvidbench_hf.sources.splits import leaks
@@ -96,7 +96,7 @@ def read(
     return Reading(
         videos=rows,
         found={f"{file.kind} rows": len(file.rows) for file in files},
-        known={f"{file.kind} rows": PUBLISHED_ROWS[file.kind] for file in files},
+        known={f"{file.kind} rows": PUBLISHED_ROWS[file.kind] for file in files if not _simulated(file)},
         options=options,
         warnings=tuple(_warnings(rows)),
         files=tuple(file.path for file in files),
@@ -153,7 +153,9 @@ def _with_frames(record: Row, tree: FrameTree, sizes: dict[str, Canvas | None]) 
     found = tree.find(paths)
     if found.missing or not found.files:
         some = f"{found.missing[0][-80:]} and {len(found.missing) - 1} more" if found.missing else "no frames listed"
-        return replace(record, absent=(NO_FRAMES_HERE, found.problem or some))
+        if found.problem:
+            some = f"{found.problem}: {found.missing[0][-80:]}"
+        return replace(record, absent=(NO_FRAMES_HERE, some))
     first = found.files[0]
     folder = str(first.parent)
     if folder not in sizes:
@@ -197,6 +199,11 @@ def _warnings(rows: Sequence[Row]) -> Iterator[str]:
             f"{len(shared)} videos are in the test file and in the train/val file, {next(iter(shared))} first: "
             "`medvidbench data stats` lists them"
         )
+
+
+def _simulated(file: ReleaseFile) -> bool:
+    """Whether it is our benchmark in the release's form, whose size is nobody's."""
+    return all(source_of(row).name.startswith("Simulated") for row in file.rows)
 
 
 def _video_id(row: dict[str, Any]) -> str:

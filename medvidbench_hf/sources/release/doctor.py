@@ -206,7 +206,7 @@ def _mis_sized(seen: Iterable[_Seen]) -> Iterator[tuple[str, str]]:
 
 def frame_size(file: str | Path, decode: bool) -> Canvas:
     """Width and height of a frame. InputError where it is no image, or, with `decode`, where its data is cut short."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
@@ -215,5 +215,7 @@ def frame_size(file: str | Path, decode: bool) -> Canvas:
                 image.draft(None, (max(1, size.width // 8), max(1, size.height // 8)))
                 image.load()
             return size
+    except UnidentifiedImageError:
+        raise InputError("not an image") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"not a whole image ({' '.join(str(error).split())[:120]})") from None
