@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import medvidbench_hf
-from medvidbench_hf.builder import MedVidBench, build, only_one, read_build, read_samples, relocate, rows
+from medvidbench_hf.builder import MedVidBench, build, read_build, read_samples, relocate, rows
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import TASKS, InputError, Sample, features
 from medvidbench_hf.sources import Reading, simulated
 from medvidbench_hf.tasks import gold_problem

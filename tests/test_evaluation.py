@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from medvidbench_hf.builder import build, only_one, read_samples
+from medvidbench_hf.builder import build, read_samples
 from medvidbench_hf.evaluation import COLUMNS, run, score_predictions, score_run, write_report
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.models.prior import Prior
 from medvidbench_hf.predictions import Prediction, read_predictions
 from medvidbench_hf.sample import (

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from huggingface_hub import constants
 from PIL import Image
 
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources.release.get import Plan, folder, frames, get, plan, remote
 from medvidbench_hf.sources.release.get.listing import source_of
@@ -131,7 +131,11 @@ def test_frames_rows_and_commit_arrive_and_a_second_call_moves_nothing(official:
 
 def test_a_frame_that_is_gone_or_cut_short_comes_again(official: Official, tmp_path: Path) -> None:
     official.release(archive(SMALL))
-    get(plan("test", tmp_path))
+    found: Plan = plan("test", tmp_path)
+    packed = sum(map(len, SMALL.values()))
+    assert packed < found.download_bytes < packed + 1000
+    assert found.free_bytes > 0
+    get(found)
     first, second, *_ = SMALL
     (tmp_path / first).unlink()
     (tmp_path / second).write_bytes(SMALL[second][:-1])
@@ -301,6 +305,7 @@ def test_train_and_validation_files_are_gated_and_come_in_several_forms(official
         {
             "medvidu_eccv2026_trainval.json": b'[{"struc_info": [{"spans": []}]}]',
             plain: image(64, 48),
+            "valdata/AVOS/v/2.jpg": b"",
             "valdata/part.zip": archive({"CoPESD/c/1.jpg": image(64, 48, seed=1)}),
             "valdata/NurViD.tar.gz": whole,
         },
@@ -314,7 +319,7 @@ def test_train_and_validation_files_are_gated_and_come_in_several_forms(official
     found = plan("trainval", tmp_path)
     assert [file.path for file in found.by_hand] == ["valdata/NurViD.tar.gz"]
     done = get(found)
-    assert (done.written, done.by_hand) == (2, (tmp_path / "valdata/NurViD.tar.gz",))
+    assert (done.written, done.by_hand) == (3, (tmp_path / "valdata/NurViD.tar.gz",))
     there = tree(tmp_path)
     assert there["valdata/NurViD.tar.gz"] == whole
     assert {plain, packed} < set(there)
@@ -429,8 +434,7 @@ def test_nothing_moves_without_room_for_it_or_beside_another_process(
     official.hub.clear_log()
     with pytest.raises(InputError, match=r"root: 1000000.0 GB are needed and \d+\.\d GB are free: choose another disk"):
         get(found._replace(needed_bytes=10**15))
-    monkeypatch.setattr(folder, "FileLock", lambda path, timeout: FileLock(path, timeout=0.0))
-    with folder.only_one(found.root), pytest.raises(InputError, match=r"root is being filled by another process"):
+    with only_one(found.root, "filled"), pytest.raises(InputError, match=r"root is being filled by another process"):
         get(found)
     assert official.hub.log() == []
     assert tree(tmp_path) == {}
@@ -621,11 +625,3 @@ def test_a_killed_get_ends_as_one_that_was_not(official: Official, tmp_path: Pat
     for one in (found, expected):
         one["frame_sizes.json"] = json.dumps(json.loads(one.get("frame_sizes.json", b"{}")), sort_keys=True).encode()
     assert found == expected
-
-
-def test_a_plan_is_shown_before_it_is_followed(official: Official, tmp_path: Path) -> None:
-    official.release(archive(SMALL))
-    found: Plan = plan("test", tmp_path)
-    packed = sum(map(len, SMALL.values()))
-    assert packed < found.download_bytes < packed + 1000
-    assert found.free_bytes > 0

@@ -17,7 +17,7 @@ on with the clips it has. Memory does not grow with the number of rows.
 
 from medvidbench_hf.builder.attach import attach
 from medvidbench_hf.builder.dataset import MedVidBench, load, read_samples, split_names
-from medvidbench_hf.builder.folder import Built, build, only_one, read_build, relocate
+from medvidbench_hf.builder.folder import Built, build, read_build, relocate
 
 __all__ = [
     "Built",
@@ -25,7 +25,6 @@ __all__ = [
     "attach",
     "build",
     "load",
-    "only_one",
     "read_build",
     "read_samples",
     "relocate",

@@ -34,7 +34,7 @@ from typing import Any, NamedTuple, TextIO
 
 import medvidbench_hf
 from medvidbench_hf.builder.dataset import read_samples
-from medvidbench_hf.builder.folder import only_one
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError, Sample
 
 NO_CLIP = "no clip"

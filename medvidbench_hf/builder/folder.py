@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 import medvidbench_hf
 from medvidbench_hf.builder.card import stamp_card, write_card
 from medvidbench_hf.builder.rows import LOCKS, ROWS_PER_GROUP, write_rows
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources import Reading, read_source
 
@@ -160,25 +158,6 @@ def _make(
     partial.rename(out)
     _clear(building)  # and with it the replaced build, which until now could come back
     return built
-
-
-@contextmanager
-def only_one(folder: Path, doing: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Keep other processes away from a folder; InputError where one is at it after `wait_s` (-1: wait without end).
-
-    The lock is in the temporary folder: beside the folder it would be left behind, or be removed under a waiting
-    process. So it holds within one machine.
-    """
-    name = f"medvidbench-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:16]}.lock"
-    lock = FileLock(Path(tempfile.gettempdir(), name), timeout=wait_s)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(f"{folder} is being {doing} by another process") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _place(out: str | Path) -> Path:

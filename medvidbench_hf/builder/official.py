@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from medvidbench_hf.builder.dataset import read_samples, split_names
-from medvidbench_hf.builder.folder import only_one
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import SPLITS, InputError, Sample
 from medvidbench_hf.sources.release.write import WrittenRelease, write_release
 

@@ -15,7 +15,8 @@ from typing import Any
 from rich.progress import track
 
 import medvidbench_hf
-from medvidbench_hf.builder import only_one, read_build, read_samples
+from medvidbench_hf.builder import read_build, read_samples
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.models import Model
 from medvidbench_hf.predictions import FILE_NAME, Prediction, PredictionLog, cut_torn_line, read_predictions
 from medvidbench_hf.sample import SPLITS, InputError, PublicSample, Sample

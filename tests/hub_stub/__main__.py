@@ -28,7 +28,7 @@ def main() -> None:
     if arguments.until_stdin_ends:
         threading.Thread(target=end_with_stdin, daemon=True).start()
     app = make_app(Store(arguments.root.resolve()))
-    with socket.socket() as listening:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", arguments.port))
         listening.listen()  # from here on a client waits instead of being refused
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"

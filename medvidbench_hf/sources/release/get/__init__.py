@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources.release.get.folder import (
     RECORD,
@@ -36,7 +37,6 @@ from medvidbench_hf.sources.release.get.folder import (
     free_bytes,
     has,
     missing,
-    only_one,
     read_record,
 )
 from medvidbench_hf.sources.release.get.frames import batches, get_batch
@@ -168,7 +168,7 @@ def get(plan: Plan, *, threads: int = 4, progress: bool = False) -> Got:
     """
     if threads < 1:
         raise InputError(f"threads {threads}: expected 1 or more")
-    with only_one(plan.root):
+    with only_one(plan.root, "filled"):
         record = read_record(plan.root, plan.repo)
         if record and record != Record(plan.revision, plan.max_side_px):
             raise InputError(f"{plan.root / RECORD} has changed since the plan was made: make it again")

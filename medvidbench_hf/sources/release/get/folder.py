@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
-
-from filelock import FileLock, Timeout
 
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources.release.get.listing import IMAGES, Frame
@@ -85,21 +81,6 @@ def disk_bytes(frame: Frame, max_side_px: int | None) -> int:
         a_pixel = PNG_BYTES_A_PIXEL if frame.path.lower().endswith(".png") else JPEG_BYTES_A_PIXEL
         size = min(size, int(0.75 * max_side_px**2 * a_pixel))
     return -(-size // BLOCK_BYTES) * BLOCK_BYTES
-
-
-@contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Keep other processes of this machine away from a folder; InputError where one is at it."""
-    name = f"medvidbench-{hashlib.sha256(bytes(root.resolve())).hexdigest()[:16]}.lock"
-    lock = FileLock(Path(tempfile.gettempdir(), name), timeout=3.0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(f"{root} is being filled by another process") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class Sizes:

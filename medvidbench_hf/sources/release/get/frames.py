@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def _spans(hub: Hub, batch: Sequence[Frame]) -> Iterator[tuple[Frame, bytes]]:
     position = batch[0].start  # of the first byte held
     held = bytearray()
     number = 0
-    for chunk in hub.read(batch[0].file, position, batch[-1].stop):
+    for chunk in chain((b"",), hub.read(batch[0].file, position, batch[-1].stop)):  # a frame may have no bytes
         held += chunk
         while number < len(batch) and position + len(held) >= batch[number].stop:
             frame = batch[number]
