@@ -21,8 +21,9 @@ $(STAMP): pyproject.toml constraints.txt .ci/torchvision_cpu_ops.py
 demo: $(STAMP)
 	$(BIN)/medvidbench demo --out demo
 
+# Files of tests are shared out over the cores, four at most.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -s

@@ -21,9 +21,12 @@ from medvidbench_hf.video.read import Video, groups
 
 _TICKS_PER_S = 1000
 _LATEST_TICKS = 100  # by which repeated times may push a frame
+_USUAL_FPS = 25  # what an encoder is told
 _LONGEST_S = 1_000_000.0  # eleven days; the ticks of an mp4 last for 24
 
-_H264_CRF, _AV1_CRF = 23, 35  # the encoders' own defaults
+_ENDINGS = {"h264": ".mp4", "av1": ".mp4", "copy": ".mkv"}
+_CRF = {"h264": 18, "av1": 28}  # of about the same PSNR
+_WORST_CRF = {"h264": 51, "av1": 63}
 _AV1_SMALLEST_PX = 64
 
 _LONGEST_ARGUMENT = 120_000  # characters; Linux allows 128 KiB
@@ -67,16 +70,20 @@ def encode(
     codec: "h264" is an mp4 that plays in browsers; "av1" an mp4 of fewer bytes that takes longer to write; "copy" an
         mkv that holds JPEG or PNG files as they are, each a packet: they are read back and compared with the files by
         SHA-256. Browsers do not play a copy. In h264 and av1 an odd last row or column is repeated once.
-    crf: quality of h264 (default 23) or av1 (default 35); lower is better. measure: decode the clip again for its PSNR.
+    crf: quality of h264 (default 18) or av1 (default 28); lower is better. measure: decode the clip again for its PSNR.
 
     InputError for no frames; for files that are missing, cut off, of several sizes or formats, turned by EXIF or
     transparent; for times that are not finite, run backwards or are more than 1000 a second.
     """
     path = Path(path)
-    if codec not in ("h264", "av1", "copy"):
-        raise InputError(f"{path}: codec {codec!r}: expected h264, av1 or copy")
+    if codec not in _ENDINGS:
+        raise InputError(f"{path}: codec {codec!r}: expected one of {', '.join(_ENDINGS)}")
+    if path.suffix != _ENDINGS[codec]:
+        raise InputError(f"{path}: a clip of codec {codec} is named *{_ENDINGS[codec]}")
     if codec == "copy" and (crf is not None or isinstance(frames, np.ndarray)):
         raise InputError(f"{path}: codec copy keeps image files as they are: it takes files, and no crf")
+    if crf is not None and not 0 <= crf <= _WORST_CRF[codec]:
+        raise InputError(f"{path}: crf {crf}: {codec} takes 0 to {_WORST_CRF[codec]}")
     if isinstance(frames, np.ndarray) and (frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8):
         raise InputError(f"{path}: frames {frames.shape} {frames.dtype} do not fit (n, height, width, 3) uint8")
     if len(frames) != len(times_s):
@@ -155,23 +162,21 @@ def _compress(
     if codec == "h264":
         # Tuned for decoding: twice as fast to read, for an eighth more bytes.
         options = ["libx264", "-preset", "veryfast", "-tune", "fastdecode", "-bf", "0", "-threads", "1"]
-        options += ["-crf", str(_H264_CRF if crf is None else crf)]
     else:
         if min(width, height) < _AV1_SMALLEST_PX:
             raise InputError(
                 f"{path}: {width}x{height} is too small for av1, which begins at {_AV1_SMALLEST_PX}: use h264"
             )
-        options = ["libsvtav1", "-preset", "8", "-svtav1-params", "lp=1", "-crf", str(_AV1_CRF if crf is None else crf)]
-    # The mean rate is a hint alone, but from a rate of 1000 the encoder would claim a level that few players take.
-    rate = max(1, round(_TICKS_PER_S * len(shown) / (shown[-1] + 1)))
+        options = ["libsvtav1", "-preset", "8", "-svtav1-params", "lp=1"]
     command = [
         *(need_ffmpeg(), "-v", "error", "-nostdin", "-y"),
-        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(min(rate, 120)), "-i", "-"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(_USUAL_FPS), "-i", "-"),
         # The colour matrix is written and named: players guess it from the size where it is not.
-        *("-vf", f"settb=1/{_TICKS_PER_S},setpts='{_pick(path, shown)}',scale=out_color_matrix=bt601:out_range=tv"),
-        *("-fps_mode", "passthrough", "-enc_time_base", f"1:{_TICKS_PER_S}"),
+        *("-vf", "scale=out_color_matrix=bt601:out_range=tv", "-pix_fmt", "yuv420p"),
+        *("-colorspace", "smpte170m", "-color_range", "tv", "-enc_time_base", f"1:{_TICKS_PER_S}"),
         # A short GOP, because models read frames from anywhere; one thread, because clips are written side by side.
-        *("-c:v", *options, "-g", "16", "-pix_fmt", "yuv420p", "-colorspace", "smpte170m", "-color_range", "tv"),
+        *("-fps_mode", "passthrough", "-c:v", *options, "-crf", str(_CRF[codec] if crf is None else crf), "-g", "16"),
+        *("-bsf:v", _set_times(path, shown)),
         *("-video_track_timescale", str(_TICKS_PER_S), "-movflags", "+faststart", "-f", "mp4", str(partial.absolute())),
     ]
     quiet = {**os.environ, "SVT_LOG": "1"}
@@ -201,7 +206,7 @@ def _copy(files: list[Path], shown: list[int], path: Path, partial: Path) -> Non
             Path(folder, f"{k:08d}{_SUFFIXES[first]}").symlink_to(file.absolute())
         command = [
             *(need_ffmpeg(), "-v", "error", "-nostdin", "-y", "-f", "image2", "-framerate", str(_TICKS_PER_S)),
-            *("-i", f"%08d{_SUFFIXES[first]}", "-c:v", "copy", "-bsf:v", f"setts=ts='{_pick(path, shown)}'"),
+            *("-i", f"%08d{_SUFFIXES[first]}", "-c:v", "copy", "-bsf:v", _set_times(path, shown)),
             *("-f", "matroska", str(partial.absolute())),
         ]
         done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
@@ -233,10 +238,11 @@ def _pixels(frame: np.ndarray | Path, size: Canvas | None = None) -> np.ndarray:
     return frame if isinstance(frame, np.ndarray) else picture.pixels(Path(frame), size)
 
 
-def _pick(path: Path, values: list[int]) -> str:
-    """An ffmpeg expression for values[N], N being the frame's number.
+def _set_times(path: Path, values: list[int]) -> str:
+    """The bitstream filter that gives packet N the time values[N], after encoding: to an encoder every clip is a usual
+    film, so that its quality does not depend on the times. The last frame lasts as long as the mean of the others.
 
-    Only an expression can give each frame a time of its own. It names the runs of equal steps, which are few in a
+    Only an expression can give each packet a time of its own. It names the runs of equal steps, which are few in a
     regular clip.
     """
     runs: list[tuple[int, str]] = []  # number of its first frame, expression
@@ -252,7 +258,8 @@ def _pick(path: Path, values: list[int]) -> str:
         raise InputError(
             f"{path}: {len(values)} frames at irregular times are more than ffmpeg can be told: cut the clip"
         )
-    return expression
+    last = max(1, round(values[-1] / max(1, len(values) - 1)))
+    return f"setts=ts='{expression}':duration={last}"
 
 
 def _halved(runs: list[tuple[int, str]]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,18 +87,20 @@ def frames_at(video: Video, times_s: Sequence[float], size_px: Canvas | None = N
                 return _collected(lambda part: _one_by_one(decoder, part), begin + times, size_px)
     with _decoding(video) as decoder:
         begin, end = decoder.metadata.begin_stream_seconds, decoder.metadata.end_stream_seconds
-        shown = np.clip(begin + times, begin, np.nextafter(end, begin))
-        return _collected(lambda part: decoder.get_frames_played_at(part.tolist()).data.numpy(), shown, size_px)
+        shown = np.maximum(begin + times, begin)
+        shown[shown >= end] = inf
+        return _collected(lambda part: _played(decoder, part), shown, size_px)
 
 
 def container_times(video: Video) -> list[float]:
     """The time at which every frame is shown, in seconds from the first, as the file has it. The clip is decoded."""
     with _decoding(video) as decoder:
-        groups = [
-            decoder.get_frames_in_range(at, min(at + _GROUP, len(decoder))).pts_seconds
-            for at in range(0, len(decoder), _GROUP)
+        n_frames = len(decoder)
+        starts = range(0, n_frames, _GROUP)
+        times = [
+            t for k in starts for t in decoder.get_frames_in_range(k, min(k + _GROUP, n_frames)).pts_seconds.tolist()
         ]
-    return [time_s - float(groups[0][0]) for group in groups for time_s in group.tolist()]
+    return [time_s - times[0] for time_s in times]
 
 
 def groups(video: Video) -> Iterator[np.ndarray]:
@@ -234,6 +236,15 @@ def _resized(parts: Iterable[np.ndarray], n_frames: int, size_px: Canvas) -> np.
             at += len(part)
     last.result()
     return pixels.numpy()
+
+
+def _played(decoder: Any, times_s: np.ndarray) -> np.ndarray:
+    """inf: the last frame. Its end is no sure guide to it, as some files give it no duration."""
+    within = times_s[times_s < inf].tolist()
+    parts = [decoder.get_frames_played_at(within).data.numpy()] if within else []
+    if len(within) < len(times_s):
+        parts.append(decoder.get_frames_at([len(decoder) - 1]).data.numpy())
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _one_by_one(decoder: Any, times_s: np.ndarray) -> np.ndarray:
