@@ -276,13 +276,25 @@ def test_transparent_deep_and_mixed_pictures_are_refused(tmp_path: Path) -> None
     jpeg, png, clear, deep = (tmp_path / name for name in ("0.jpg", "1.png", "2.png", "3.png"))
     Image.fromarray(noise(1)[0]).save(jpeg)
     Image.fromarray(noise(1)[0]).save(png)
-    Image.fromarray(noise(1)[0]).convert("RGBA").save(clear)
+    faint = Image.fromarray(noise(1)[0]).convert("RGBA")
+    faint.putpixel((3, 4), (9, 9, 9, 254))
+    faint.save(clear)
     Image.fromarray(noise(1)[0, :, :, 0].astype(np.uint16) * 200).save(deep)
     with pytest.raises(InputError, match=r"1\.png: not JPEG, as .*0\.jpg: the frames of a copy have one format"):
         encode([jpeg, png], [0.0, 1.0], tmp_path / "clip.mkv", codec="copy")
-    for file, mode in ((clear, "RGBA"), (deep, "I;16")):
-        with pytest.raises(InputError, match=rf"{file.name}: pixels of mode {mode}"):
-            encode([file], [0.0], tmp_path / "clip.mp4")
+    for file, why in ((clear, "partly transparent"), (deep, "pixels of mode I;16")):
+        for codec, ending in (("h264", "mp4"), ("copy", "mkv")):
+            with pytest.raises(InputError, match=rf"{file.name}: {why}"):
+                encode([file], [0.0], tmp_path / f"clip.{ending}", codec=codec)
+
+
+def test_an_alpha_channel_that_hides_nothing_changes_no_pixel(tmp_path: Path) -> None:
+    plain, opaque = tmp_path / "0.png", tmp_path / "1.png"
+    Image.fromarray(noise(1)[0]).save(plain)
+    Image.fromarray(noise(1)[0]).convert("RGBA").save(opaque)
+    for file in (plain, opaque):
+        encode([file], [0.0], file.with_suffix(".mkv"), codec="copy")
+    assert np.array_equal(frames(plain.with_suffix(".mkv")), frames(opaque.with_suffix(".mkv")))
 
 
 def test_no_ffmpeg_is_said_with_the_way_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

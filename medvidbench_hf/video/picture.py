@@ -13,7 +13,7 @@ from PIL import Image
 from medvidbench_hf.sample import Canvas, InputError
 
 _FORMATS = ("JPEG", "PNG")
-_MODES = ("1", "L", "P", "RGB", "CMYK")
+_MODES = ("1", "L", "P", "RGB", "CMYK", "LA", "RGBA")
 _ORIENTATION = 0x112  # of EXIF; 1 is upright
 
 
@@ -28,12 +28,14 @@ def check(path: Path, like: Canvas | None = None) -> str:
     with _opened(path, like) as image:
         image.draft(None, (1, 1))  # a JPEG is decoded at an eighth of its size: all of its bits, few of its pixels
         image.load()
+        _check_opaque(path, image)
         return str(image.format)
 
 
 def pixels(path: Path, like: Canvas | None = None) -> np.ndarray:
     """(height, width, 3) uint8."""
     with _opened(path, like) as image:
+        _check_opaque(path, image)
         return np.asarray(image.convert("RGB"))
 
 
@@ -45,13 +47,19 @@ def stacked(paths: Sequence[Path], size: Canvas) -> np.ndarray:
     return found
 
 
+def _check_opaque(path: Path, image: Image.Image) -> None:
+    """InputError where what shows through is in doubt. An alpha channel that hides nothing is fine."""
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+        raise InputError(f"{path}: partly transparent: save it opaque, as 8-bit RGB or greyscale")
+
+
 @contextmanager
 def _opened(path: Path, like: Canvas | None) -> Iterator[Image.Image]:
     """InputError for a file that is missing or cut off, has another size, or whose pixels are in doubt."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            if image.mode not in _MODES or image.has_transparency_data:
-                raise InputError(f"{path}: pixels of mode {image.mode}: save it opaque, as 8-bit RGB or greyscale")
+            if image.mode not in _MODES:
+                raise InputError(f"{path}: pixels of mode {image.mode}: save it as 8-bit RGB or greyscale")
             if image.getexif().get(_ORIENTATION, 1) != 1:
                 raise InputError(
                     f"{path}: turned by its EXIF tag, which not every reader follows: "
