@@ -372,9 +372,16 @@ def test_relocate_keeps_three_parts_of_a_path_and_takes_nothing_else(tmp_path: P
         write(clip)
         with pytest.raises(InputError, match="field video"):
             relocate(tmp_path / "out")
+    clip = tmp_path / "out/clips/NurViD/clips/0-9.mp4"
     write("/old/clips/NurViD/clips/0-9.mp4")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"0-9\.mp4 is not at .*move the clips along"):
+        relocate(tmp_path / "out")
+    assert path.read_bytes() == before
+    clip.parent.mkdir(parents=True)
+    clip.touch()
     relocate(tmp_path / "out")
-    assert pq.read_table(path)["video"][0]["path"].as_py() == str(tmp_path / "out/clips/NurViD/clips/0-9.mp4")
+    assert pq.read_table(path)["video"][0]["path"].as_py() == str(clip)
 
 
 def test_a_source_is_the_same_in_any_case_and_with_its_defaults_written_out(tmp_path: Path) -> None:

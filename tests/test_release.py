@@ -17,12 +17,21 @@ from hypothesis import strategies as st
 from medvidbench_hf.sample import InputError, Sample
 from medvidbench_hf.sources.release import read, samples
 from medvidbench_hf.sources.release.asked import label_list, requested_times
-from medvidbench_hf.sources.release.checks import truth_flags
+from medvidbench_hf.sources.release.checks import DISAGREE, OUTSIDE, UNSEEN, ZERO_LENGTH, truth_flags
 from medvidbench_hf.sources.release.files import read_files
-from medvidbench_hf.sources.release.rows import listed_paths, row_of, sample_of
+from medvidbench_hf.sources.release.rows import (
+    OFF_START,
+    OUT_OF_STEP,
+    UNKNOWN_FIELD,
+    listed_paths,
+    row_of,
+    sample_of,
+    source_of,
+)
 from medvidbench_hf.sources.release.times import BAD_FPS, CLOCKS_HZ, frame_times
 from medvidbench_hf.sources.release.write import official_row
 from medvidbench_hf.tasks.question import wordings
+from medvidbench_hf.tasks.struc_info import unread
 from tests.release_files import test_rows as made_test_rows
 from tests.release_files import trainval_rows
 
@@ -98,6 +107,68 @@ def test_no_field_is_lost_whatever_it_holds(case: dict[str, Any], key: str, valu
         sample = imported(row, case["split"]).sample
     assume(sample is not None)
     assert row_of(Sample.from_row(sample.to_row())) == row
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("gt_spans", "SECRET"),
+        ("segments", [{"x": "SECRET"}]),
+        ("Struc", {"x": "SECRET"}),
+        ("is_RC", {"x": "SECRET"}),
+        ("id", ["SECRET"]),
+        ("metadata", {"video_id": "v", "fps": "1.0", "action": "SECRET"}),
+        ("metadata", {"video_id": "v", "fps": {"x": "SECRET"}}),
+        ("RC_info", {"object": "SECRET"}),
+        ("conversations", [{"from": "human", "value": "<video>\nQ", "ref": "SECRET"}]),
+    ],
+)
+def test_an_unknown_field_of_a_test_row_is_flagged_and_kept_from_models(field: str, value: Any) -> None:
+    row = copy.deepcopy(made("test")[0]) | {field: value}
+    read_row = imported(row, "test")
+    assert "SECRET" not in repr(read_row.sample.public())
+    assert UNKNOWN_FIELD in read_row.flags
+    assert row_of(read_row.sample) == row
+
+
+def test_a_test_row_of_known_fields_has_no_answer_side() -> None:
+    assert all(imported(row, "test").sample.answer_extra is None for row in made("test"))
+
+
+@pytest.mark.parametrize(
+    ("task", "info", "lost"),
+    [
+        ("tal", [{"spans": [{"start": 1, "end": 2}, {"start": "x", "end": 3}]}], "1 of 2 parts"),
+        ("stg", [{"bbox_dict": {"1": [1, 2, 3, 4]}}, {"bbox_dict": {"2": [1, 2, 3, 4]}}], "1 of 2 parts"),
+        ("dense_captioning", [[{"start": 1, "end": 2, "caption": "a"}], [{"start": 3, "end": 4}]], "1 of 2 parts"),
+        ("cvs_assessment", [{"cvs_scores": {"two_structures": 1, "cystic_plate": 0.5}}], "1 of 2 parts"),
+        ("cvs_assessment", [{"cvs_scores": {"two_structures": "1", "cystic_plate": 2.0}}], None),
+        ("tal", [{"spans": [{"start": "1", "end": 2}]}], None),
+    ],
+)
+def test_what_of_a_truth_cannot_be_read_is_counted(task: str, info: Any, lost: str | None) -> None:
+    assert unread(task, info) == lost
+
+
+def test_particulars_of_odd_rows_never_quote_the_truth() -> None:
+    row = copy.deepcopy(next(row for row in made("trainval") if row["qa_type"] == "tal"))
+    row["struc_info"] = [{"spans": [{"start": 98765.4, "end": 98765.4}]}]
+    row["conversations"][1]["value"] = "12345.6-12345.6 seconds."
+    read_row = imported(row)
+    flags = {**read_row.flags, **truth_flags(read_row.sample)}
+    assert {OUTSIDE, ZERO_LENGTH, UNSEEN, DISAGREE} <= set(flags)
+    assert not any(number in repr(flags) for number in ("98765", "12345"))
+
+
+def test_frames_out_of_step_with_their_ids_and_a_wrong_start_are_flagged() -> None:
+    row = copy.deepcopy(next(row for row in made("trainval") if source_of(row).name == "NurViD"))
+    assert not {OUT_OF_STEP, OFF_START} & set(imported(row).flags)
+    turned = {**row, "video": row["video"][::-1]}
+    assert OUT_OF_STEP in imported(turned).flags
+    metadata = {"input_video_start_time": "1000.0", "input_video_end_time": str(1000.0 + len(row["video"]))}
+    late = {**row, "metadata": row["metadata"] | metadata}
+    assert OFF_START in imported(late).flags
+    assert imported(late).sample.clip_start_s == imported(row).sample.clip_start_s
 
 
 def test_what_is_not_known_to_be_question_never_reaches_the_question_side() -> None:

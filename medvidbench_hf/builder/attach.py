@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medvidbench_hf.builder.dataset import read_samples, split_names
 from medvidbench_hf.builder.folder import Built, make
+from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources import attached
 
 
@@ -24,6 +25,8 @@ def attach(
     Rows for which nothing is found stay text-only and are listed in OUT/flagged.jsonl. Raises InputError where nothing
     at all is found; a build that was killed goes on with the clips it has.
     """
+    if Path(data).is_dir() and Path(data).resolve() == Path(out).resolve():
+        raise InputError(f"{out} is the data itself: attach writes a folder of its own")
     rows = [sample for split in split_names(data) for sample in read_samples(data, split)]
     reading = attached.reading(str(data), rows, root)
     return make("attached", reading, out, num_proc, overwrite, progress, codec=codec)

@@ -76,7 +76,7 @@ def write_card(built: Built, folder: Path) -> None:
         gold=_GOLD[built.source in ("release", "attached")],
         dropped=_listed(built.dropped),
         flagged=_listed(built.flagged),
-        warnings="\n".join(f"- {warning}" for warning in built.warnings) or "None.",
+        warnings="\n".join(f"- {' '.join(warning.split())}" for warning in built.warnings) or "None.",
         version=built.version,
     )
     (folder / "README.md").write_text(f"---\n{data.to_yaml()}\n---\n{body}", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -19,7 +20,7 @@ from medvidbench_hf.builder.card import stamp_card, write_card
 from medvidbench_hf.builder.rows import LOCKS, ROWS_PER_GROUP, write_rows
 from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError
-from medvidbench_hf.sources import Reading, read_source
+from medvidbench_hf.sources import Reading, clip_parts, read_source
 
 UNFINISHED = ".unfinished"  # `datasets` finds no file in a hidden folder, so it cannot load half a build
 REPLACED = ".replaced"
@@ -235,9 +236,13 @@ def fingerprint(source: str, reading: Reading, codec: str = "h264") -> str:
     digest = hashlib.sha256(json.dumps(named).encode())
     for path in reading.files:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    for file in (getattr(video, "file", None) for video in reading.videos):
-        stat = file and Path(file).stat()
-        digest.update(str(stat and (file, stat.st_size, stat.st_mtime_ns)).encode())
+    seen: set[str | None] = set()
+    for video in reading.videos:
+        for file in getattr(video, "frames", ()) or (getattr(video, "file", None),):
+            if file not in seen:
+                seen.add(file)
+                stat = file and os.stat(file)  # noqa: PTH116 - of every frame of a data set
+                digest.update(str(stat and (file, stat.st_size, stat.st_mtime_ns)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -245,41 +250,57 @@ def relocate(folder: str | Path) -> int:
     """Rewrite the clip paths of a folder that was moved; the number of rows that changed.
 
     `datasets` resolves no relative path inside Parquet, so rows hold absolute ones. Only the last three parts of a
-    path, source, video and clip, are kept.
+    path, source, video and clip, are kept. InputError, and nothing changed, where a clip is not in the folder.
     """
     folder = Path(folder).resolve()
     built = read_build(folder)
-    changed = 0
-    for path in sorted(folder.glob("data/*/*.parquet")):
-        partial = path.with_suffix(".partial")
-        try:
-            with pq.ParquetFile(path) as table, pq.ParquetWriter(partial, table.schema_arrow) as writer:
-                for batch in table.iter_batches(ROWS_PER_GROUP):
-                    clips = batch.column("video").to_pylist()
-                    for clip in clips:
-                        if clip and clip["path"] and not clip["path"].startswith("hf://"):
-                            place = str(folder / "clips" / Path(*_clip_parts(path, clip["path"])))
-                            changed += place != clip["path"]
-                            clip["path"] = place
-                    column = batch.schema.get_field_index("video")
-                    kind = batch.schema.field(column).type
-                    writer.write_batch(batch.set_column(column, "video", pa.array(clips, kind)))
-            partial.replace(path)
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-        finally:
-            partial.unlink(missing_ok=True)
+    tables = sorted(folder.glob("data/*/*.parquet"))
+    try:
+        places = {path: _places(path, folder) for path in tables}
+        changed = 0
+        for path in tables:
+            partial = path.with_suffix(".partial")
+            try:
+                with pq.ParquetFile(path) as table, pq.ParquetWriter(partial, table.schema_arrow) as writer:
+                    for batch in table.iter_batches(ROWS_PER_GROUP):
+                        clips = batch.column("video").to_pylist()
+                        for clip in clips:
+                            place = clip and places[path].get(clip["path"])
+                            if place:
+                                changed += place != clip["path"]
+                                clip["path"] = place
+                        column = batch.schema.get_field_index("video")
+                        kind = batch.schema.field(column).type
+                        writer.write_batch(batch.set_column(column, "video", pa.array(clips, kind)))
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{folder}: not a readable Parquet file ({error})") from None
     stamp_card(folder)
     _write_build(replace(built, folder=str(folder)), folder)
     return changed
 
 
-def _clip_parts(table: Path, clip: str) -> tuple[str, ...]:
-    """source, video and clip of an absolute clip path."""
-    parts = Path(clip).parts[-4:]
-    if len(parts) < 4 or parts[0] != "clips" or ".." in parts:
-        raise InputError(f"{table} field video: {clip!r} is not .../clips/<source>/<video>/<clip>")
-    return parts[1:]
+def _places(table: Path, folder: Path) -> dict[str, str]:
+    """Clip path in a table -> where that clip is in the folder."""
+    with pq.ParquetFile(table) as rows:
+        paths = {
+            clip["path"]
+            for batch in rows.iter_batches(ROWS_PER_GROUP, columns=["video"])
+            for clip in batch.column("video").to_pylist()
+            if clip and clip["path"] and not clip["path"].startswith("hf://")
+        }
+    places = {}
+    for path in sorted(paths):
+        try:
+            place = folder / "clips" / Path(*clip_parts(path))
+        except InputError as error:
+            raise InputError(f"{table} {error}") from None
+        if not place.is_file():
+            raise InputError(f"{table} field video: {path} is not at {place}: move the clips along with the rows")
+        places[path] = str(place)
+    return places
 
 
 def _count_warnings(reading: Reading) -> list[str]:

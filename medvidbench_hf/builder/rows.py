@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -169,9 +170,11 @@ def _make_chunk(job: _Job) -> _Chunk:
             row = sample.to_row()
             # A path of an attached row may be another machine's: only clips of this build are made.
             if sample.video is not None and sample.video.startswith("clips/"):
-                clip = Path(sample.video).with_suffix(".mkv" if job.codec == "copy" else ".mp4")
+                clip, there = Path(sample.video), getattr(video, "clip", None)
+                if there is None:
+                    clip = clip.with_suffix(".mkv" if job.codec == "copy" else ".mp4")
                 try:
-                    _write_clip(module, video, sample, job.partial, clip, job.codec)
+                    _write_clip(module, video, sample, job.partial, clip, job.codec, there)
                     row["video"]["path"] = str(job.out / clip)
                 except InputError as error:
                     if not job.keeps_rows:
@@ -187,8 +190,13 @@ def _make_chunk(job: _Job) -> _Chunk:
     return _Chunk(job.videos[0].split, tables, n_rows, dropped, flagged)
 
 
-def _write_clip(module: Any, video: Any, sample: Sample, partial: Path, clip: Path, codec: str) -> None:
-    """Write the sample's clip unless it is there: a clip file appears whole, so one that exists is complete."""
+def _write_clip(
+    module: Any, video: Any, sample: Sample, partial: Path, clip: Path, codec: str, there: str | None
+) -> None:
+    """Write the sample's clip unless it is done: a clip file appears whole, so one that exists is complete.
+
+    there: a clip of another data set, which is taken over as it is.
+    """
     path = partial / clip
     if path.exists():
         return
@@ -198,8 +206,28 @@ def _write_clip(module: Any, video: Any, sample: Sample, partial: Path, clip: Pa
     locks.mkdir(exist_ok=True)
     # Rows that share a clip may be with other workers; a few locks are enough, and the build takes them away.
     with FileLock(locks / f"{crc32(bytes(clip)) % 64}"):
-        if not path.exists():
+        if path.exists():
+            return
+        if there is not None:
+            _take_over(Path(there), path)
+        else:
             encode(module.clip_frames(video, sample), sample.frame_times_s, path, codec=codec)
+
+
+def _take_over(file: Path, path: Path) -> None:
+    """The file at another place too: the same bytes on the disk where that can be, else a copy."""
+    if not file.is_file():
+        raise InputError(f"{file}: no such clip; after a move run `medvidbench data relocate`")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            os.link(file, partial)
+        except OSError:
+            shutil.copyfile(file, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class _Writers:

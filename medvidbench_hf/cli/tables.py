@@ -188,7 +188,7 @@ def print_build(built: Any) -> None:
     for reason, n in built.flagged.items():
         console.print(f"kept, but odd: {n:,} rows, {reason}")
     for warning in built.warnings:
-        console.print(f"warning: {warning}")
+        console.print(f"warning: {' '.join(warning.split())}")
     media = f"{built.clips:,} clips" if built.clips else "text only, no clips"
     lists = [f"each row left out is in {built.folder}/dropped.jsonl"]
     if built.flagged:

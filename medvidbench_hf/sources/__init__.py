@@ -86,3 +86,11 @@ def source_module(name: str) -> ModuleType:
     if name.lower() not in (*SOURCES, "attached"):
         raise InputError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
     return importlib.import_module(f"{__name__}.{name.lower()}")
+
+
+def clip_parts(clip: str) -> tuple[str, ...]:
+    """source, video and clip of a clip's path .../clips/<source>/<video>/<clip>. InputError for any other path."""
+    parts = Path(clip).parts[-4:]
+    if len(parts) < 4 or parts[0] != "clips" or ".." in parts:
+        raise InputError(f"field video: {clip!r} is not .../clips/<source>/<video>/<clip>")
+    return parts[1:]

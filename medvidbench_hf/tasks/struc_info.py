@@ -64,6 +64,46 @@ def read_truth(task: str, info: Any, reference: str) -> Truth | None:
     return read(items) or tasks.TASKS[task].parse(reference).value
 
 
+def unread(task: str, info: Any) -> str | None:
+    """What of a struc_info is not in the truth that `read_truth` makes of it, as counts; None where all of it is."""
+    items = info if isinstance(info, list) else [info]
+    first = as_dict(items[0] if items else None)
+    match task:
+        case "tal":
+            parts = [span for item in items for span in as_list(as_dict(item).get("spans"))]
+            found = _spans(items)
+            n_read = len(found.spans) if found else 0
+        case "stg":
+            parts = [box for item in items for box in as_dict(as_dict(item).get("bbox_dict", item)).values()]
+            read = _boxes(items)
+            n_read = len(read.boxes) if read else 0
+        case "dense_captioning":
+            parts = [part for item in items for part in _segment_list(item)]
+            events = _segments(items)
+            n_read = len(events.segments) if events else 0
+        case "skill_assessment" | "cvs_assessment":
+            table = as_dict(first.get("cvs_scores") or first.get("skill_scores"))
+            parts = list(table.values())
+            scores = _scores(items)
+            n_read = len(scores.scores) if scores else 0
+        case _:
+            return None
+    return f"{len(parts) - n_read} of {len(parts)} parts" if n_read < len(parts) else None
+
+
+def _segment_list(item: Any) -> list[Any]:
+    """The events of one item: [{...}], {"dc_segments": [...]}, or the event itself."""
+    if isinstance(item, list):
+        return item
+    return as_list(item["dc_segments"]) if isinstance(item, dict) and "dc_segments" in item else [item]
+
+
+def _whole(value: Any) -> int | None:
+    """A grade from 0 to 9, also as text."""
+    number = None if isinstance(value, bool) else finite(value)
+    return int(number) if number is not None and number in range(10) else None
+
+
 def _spans(items: list[Any]) -> Spans | None:
     listed = [span for item in items if isinstance(item, dict) for span in as_list(item.get("spans"))]
     spans = [Span(min(times), max(times)) for span in listed if (times := _times(span))]
@@ -104,7 +144,7 @@ def _scores(items: list[Any]) -> Scores | None:
     else:  # in the order of the form, whatever that of the file
         order = {fold(name): place for place, name in enumerate(ASPECTS)}
         pairs = sorted(table.items(), key=lambda pair: order.get(fold(str(pair[0])), len(order)))
-    scores = [NamedScore(name, int(value)) for name, value in pairs if value is not None and value in range(10)]
+    scores = [NamedScore(name, whole) for name, value in pairs if (whole := _whole(value)) is not None]
     return Scores(tuple(scores)) if scores else None
 
 

@@ -29,6 +29,7 @@ _CRF = {"h264": 18, "av1": 28}  # of about the same PSNR
 _WORST_CRF = {"h264": 51, "av1": 63}
 _AV1_SMALLEST_PX = 64
 
+_MACHINE_SAYS = ("No space left", "Input/output error", "Cannot allocate memory", "quota exceeded", "Read-only file")
 _LONGEST_ARGUMENT = 120_000  # characters; Linux allows 128 KiB
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
@@ -221,13 +222,20 @@ def _packets(clip: Path) -> list[tuple[int, str]]:
     """Time in ticks and SHA-256 of each packet of a clip written by `_copy`."""
     command = [need_ffmpeg("ffprobe"), "-v", "error", "-of", "json", "-show_data_hash", "sha256"]
     command += ["-show_entries", "packet=pts,data_hash", str(clip.absolute())]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    done = subprocess.run(command, capture_output=True, check=False)
+    _check_done(done.returncode, done.stderr, clip)
+    found = json.loads(done.stdout)
     return [(packet["pts"], packet["data_hash"].removeprefix("SHA256:")) for packet in found["packets"]]
 
 
 def _check_done(code: int, said: bytes, path: Path) -> None:
-    if code:
-        raise OSError(f"ffmpeg could not write {path}: {' '.join(said.decode(errors='replace').split())[-300:]}")
+    """OSError where the machine gave out, InputError where the encoder takes no such frames."""
+    if not code:
+        return
+    why = " ".join(said.decode(errors="replace").split())[-300:]
+    if code < 0 or any(sign in why for sign in _MACHINE_SAYS):
+        raise OSError(f"ffmpeg could not write {path}: {why or f'ended by signal {-code}'}")
+    raise InputError(f"{path}: ffmpeg cannot make such a clip: {why}")
 
 
 def _size(frame: np.ndarray | Path) -> Canvas:

@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,20 @@ import numpy as np
 
 from medvidbench_hf.sample import Canvas, InputError, Sample
 from medvidbench_hf.sources import Flagged, Reading
-from medvidbench_hf.sources.media import FrameTree, video_file, video_files
+from medvidbench_hf.sources.media import SIZES_FILE, VIDEO_SUFFIXES, FrameTree, video_file, video_files
 from medvidbench_hf.sources.release.checks import truth_flags
 from medvidbench_hf.sources.release.files import ReleaseFile, read_files, row_splits
 from medvidbench_hf.sources.release.names import PUBLISHED_ROWS
-from medvidbench_hf.sources.release.rows import frame_list, sample_of, source_of
+from medvidbench_hf.sources.release.rows import frame_list, row_times, sample_of, source_of
 from medvidbench_hf.sources.splits import leaks
 
-__all__ = ["Row", "clip_frames", "clip_path", "clip_seconds", "read", "samples"]
+__all__ = ["Row", "clip_frames", "clip_path", "clip_seconds", "media_size", "read", "samples"]
 
 VALIDATION = 0.12  # of the train/val rows; the cut of 12 % by video is the one in use elsewhere
 NO_FRAMES_HERE = "frames are missing"
 NO_VIDEO_HERE = "its video is missing"
+NO_PLACE = "its place in its video is not known"
+FRAMES_TRIED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def read(
     files = read_files(root)
     tree = FrameTree(_folder(root)) if media and videos is None else None
     on_disk = video_files(videos) if media and videos is not None else None
-    sizes: dict[str, Canvas | None] = {}
+    sizes: dict[Path, Canvas | None] = {}
     rows: list[Row] = []
     for file in files:
         next_index: Counter[str] = Counter()
@@ -86,12 +89,13 @@ def read(
             next_index[split] += 1
             try:
                 if tree is not None:
-                    record = _with_frames(record, tree, sizes)
+                    record = _with_frames(record, tree)
                 elif on_disk is not None:
-                    record = _with_video(record, on_disk)
+                    record = _with_video(record, on_disk, sizes)
             except InputError as error:
                 raise InputError(f"{file.path} row {number} {error}") from None
             rows.append(record)
+    sizes_file = _folder(root) / SIZES_FILE
     options = {"videos": str(videos) if videos else None, "media": media, "validation": validation, "seed": seed}
     return Reading(
         videos=rows,
@@ -99,7 +103,7 @@ def read(
         known={f"{file.kind} rows": PUBLISHED_ROWS[file.kind] for file in files if not _simulated(file)},
         options=options,
         warnings=tuple(_warnings(rows)),
-        files=tuple(file.path for file in files),
+        files=(*(file.path for file in files), *([sizes_file] if sizes_file.is_file() else [])),
         media=media,
         keeps_rows=True,
     )
@@ -141,6 +145,24 @@ def clip_seconds(file: str | Path, sample: Sample) -> np.ndarray:
     return frames_at(file, [sample.clip_start_s + t for t in sample.frame_times_s])
 
 
+def media_size(files: Sequence[str | Path], tree: FrameTree | None = None) -> Canvas | None:
+    """Width and height of the original frames: of the first frame that can be read, or of the one video.
+
+    Frames that were made smaller are known to the tree. None where nothing can be read: the build says so of the clip.
+    """
+    from medvidbench_hf.video import picture, probe
+
+    for file in files[:FRAMES_TRIED]:
+        if tree is not None and (kept := tree.size(Path(file))):
+            return kept
+        with suppress(InputError):
+            if Path(file).suffix.lower() in VIDEO_SUFFIXES:
+                found = probe(file)
+                return Canvas(found.width, found.height)
+            return picture.size_of(Path(file))
+    return None
+
+
 def clip_path(sample: Sample, paths: Sequence[str]) -> str:
     """Where a clip is kept: one file for the same frames at the same times, whatever the number of questions."""
     digest = hashlib.sha256(repr((sample.source, paths, sample.frame_times_s)).encode()).hexdigest()[:12]
@@ -148,7 +170,7 @@ def clip_path(sample: Sample, paths: Sequence[str]) -> str:
     return f"clips/{sample.source}/{_safe(sample.video_id)}/{first}-{last}-{digest}.mp4"
 
 
-def _with_frames(record: Row, tree: FrameTree, sizes: dict[str, Canvas | None]) -> Row:
+def _with_frames(record: Row, tree: FrameTree) -> Row:
     paths, _ = frame_list(record.row)
     found = tree.find(paths)
     if found.missing or not found.files:
@@ -156,38 +178,28 @@ def _with_frames(record: Row, tree: FrameTree, sizes: dict[str, Canvas | None]) 
         if found.problem:
             some = f"{found.problem}: {found.missing[0][-80:]}"
         return replace(record, absent=(NO_FRAMES_HERE, some))
-    first = found.files[0]
-    folder = str(first.parent)
-    if folder not in sizes:
-        sizes[folder] = tree.size(first) or _size_on_disk(first)
-    return replace(record, file=str(first), frames=tuple(map(str, found.files)), size=sizes[folder])
+    files = tuple(map(str, found.files))
+    return replace(record, file=files[0], frames=files, size=media_size(files, tree))
 
 
-def _size_on_disk(file: Path) -> Canvas | None:
-    """None where the file is no image: the build says so when it needs it."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return Canvas(*image.size)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-
-
-def _with_video(record: Row, on_disk: dict[str, list[Path]]) -> Row:
+def _with_video(record: Row, on_disk: dict[str, list[Path]], sizes: dict[Path, Canvas | None]) -> Row:
+    if row_times(record.row, frame_list(record.row)[0]).clock_hz is None:
+        return replace(record, absent=(NO_PLACE, "the clock of its frame ids is not known"))
     file = video_file(on_disk, source_of(record.row).name, record.video_id)
     if file is None:
         return replace(record, absent=(NO_VIDEO_HERE, f"no file is called {record.video_id}"))
-    return replace(record, file=str(file))
+    if file not in sizes:
+        sizes[file] = media_size([file])
+    return replace(record, file=str(file), size=sizes[file])
 
 
 def _warnings(rows: Sequence[Row]) -> Iterator[str]:
-    for reason, what in ((NO_FRAMES_HERE, "frames"), (NO_VIDEO_HERE, "video")):
+    for reason, what in ((NO_FRAMES_HERE, "frames"), (NO_VIDEO_HERE, "video"), (NO_PLACE, "place in their video")):
         absent = [row for row in rows if row.absent and row.absent[0] == reason]
         if absent:
             yield (
-                f"{len(absent)} of {len(rows)} rows have no {what} on disk and are text-only; the first is row "
-                f"{absent[0].number} ({absent[0].video_id}): {absent[0].absent and absent[0].absent[1]}"
+                f"{len(absent)} of {len(rows)} rows have no {what} here and are text-only; the first is row "
+                f"{absent[0].number}: {absent[0].absent and absent[0].absent[1]}"
             )
 
     by_split: dict[str, list[tuple[str, str]]] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from medvidbench_hf import tasks
-from medvidbench_hf.sample import Boxes, Sample, Segments, Spans
+from medvidbench_hf.sample import Boxes, Sample, Segment, Segments, Span, Spans
 from medvidbench_hf.sources.release.rows import UNKNOWN_CANVAS
 
 OUTSIDE = "truth outside the clip"
@@ -18,45 +19,48 @@ CANVAS_SLACK_PX = 3.0  # boxes are drawn by hand up to the border
 
 
 def truth_flags(sample: Sample) -> dict[str, str]:
-    """Kind of problem -> particulars, for what a row's truth and region say against its clip."""
+    """Kind of problem -> particulars, for what a row's truth and region say against its clip.
+
+    The particulars name parts and never quote them: the list of odd rows may be published with rows that have no truth.
+    """
     flags: dict[str, str] = {}
-    boxes = [(sample.region.time_s, sample.region.box)] if sample.region else []
-    spans: list[tuple[float, float]] = []
-    instants: list[float] = []
+    boxes = [("the region's box", sample.region.box)] if sample.region else []
+    spans: list[tuple[str, float, float]] = []
+    instants: list[tuple[str, float]] = []
     match sample.truth:
-        case Spans(items) | Segments(items):
-            spans = [(item.start_s, item.end_s) for item in items]
+        case Spans() | Segments() as truth:
+            timed: Sequence[Span | Segment] = truth.spans if isinstance(truth, Spans) else truth.segments
+            spans = [(f"span {k} of {len(timed)}", part.start_s, part.end_s) for k, part in enumerate(timed, 1)]
         case Boxes(items):
-            boxes += [(item.time_s, item.box) for item in items]
-            instants = [item.time_s for item in items]
+            instants = [(f"box {k} of {len(items)}", item.time_s) for k, item in enumerate(items, 1)]
+            boxes += [(f"box {k} of {len(items)}", item.box) for k, item in enumerate(items, 1)]
     interval = sample.frame_interval_s
     end_s = max(sample.duration_s, sample.frame_times_s[-1])
-    for start, end in [*spans, *((t, t) for t in instants)]:
+    for name, start, end in [*spans, *((name, t, t) for name, t in instants)]:
         if start < -interval or end > end_s + interval:
-            flags.setdefault(OUTSIDE, f"{start:g}-{end:g} s, the clip lasts {end_s:g} s")
-    for start, end in spans:
+            flags.setdefault(OUTSIDE, f"{name}; the clip lasts {end_s:g} s")
+    for name, start, end in spans:
         if start == end:
-            flags.setdefault(ZERO_LENGTH, f"{start:g}-{end:g} s")
+            flags.setdefault(ZERO_LENGTH, name)
         missing = max(0.0, interval - (end - start)) / 2
         if not _any_frame(sample.frame_times_s, start - missing, end + missing):
-            flags.setdefault(UNSEEN, f"{start:g}-{end:g} s")
-    for time_s in instants:
+            flags.setdefault(UNSEEN, name)
+    for name, time_s in instants:
         if not _any_frame(sample.frame_times_s, time_s - interval / 2, time_s + interval / 2):
-            flags.setdefault(UNSEEN, f"{time_s:g} s")
+            flags.setdefault(UNSEEN, name)
     if sample.canvas != UNKNOWN_CANVAS:
         width, height = (side + CANVAS_SLACK_PX for side in sample.canvas)
-        for time_s, box in boxes:
+        for name, box in boxes:
             low, high_x, high_y = min(box), max(box.x1, box.x2), max(box.y1, box.y2)
             if low < -CANVAS_SLACK_PX or high_x > width or high_y > height:
-                where = ", ".join(f"{value:g}" for value in box)
-                flags.setdefault(OFF_CANVAS, f"[{where}] at {time_s:g} s, on {'x'.join(map(str, sample.canvas))}")
+                flags.setdefault(OFF_CANVAS, f"{name}; the canvas has {'x'.join(map(str, sample.canvas))} pixels")
     if sample.truth is not None:
         if problem := tasks.gold_problem(sample):
-            flags[NOT_GOLD] = problem
+            flags[NOT_GOLD] = problem.partition(":")[0]
         elif sample.answer is not None:
             value = tasks.score(sample, tasks.parse(sample, sample.answer)).value
             if value is not None and value < 1.0 - 1e-9:
-                flags[DISAGREE] = f"the answer {sample.answer[:60]!r} scores {value:.3f} against its own struc_info"
+                flags[DISAGREE] = f"the text scores {value:.3f} against the other"
     return flags
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,12 @@ from medvidbench_hf.sources.release.rows import answer_key, qa_type_of, source_o
 from medvidbench_hf.sources.splits import video_splits
 
 _DEPTH = 2
-_KINDS = {"test": ("test",), "trainval": ("train", "val")}
+_NAMES_SHOWN = 8
+_KINDS = {  # as words of a file's name: "latest" is no test, "evaluation" no val
+    "test": re.compile(r"(?<![a-z])test(?:data|set)?(?![a-z])"),
+    "trainval": re.compile(r"(?<![a-z])(?:train(?:ing|val)?|val(?:idation)?)(?:data|set)?(?![a-z])"),
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ReleaseFile(NamedTuple):
@@ -29,17 +35,28 @@ class ReleaseFile(NamedTuple):
 def read_files(root: str | Path) -> list[ReleaseFile]:
     """The test file and the train/val file below a folder, or the one file that `root` is.
 
-    Raises InputError that names file, row and field: of a file that is not the release's, of two files of one kind,
-    and of a test file with answers.
+    Other JSON beside them, such as predictions or a report, is passed over. Raises InputError that names file, row and
+    field: of a file that is no JSON, of two files of one kind, of a test file with answers, and where none is the
+    release's.
     """
     root = Path(root)
     candidates = [root] if root.is_file() else _candidates(root)
     files: dict[str, ReleaseFile] = {}
+    others: list[str] = []
     for path in candidates:
-        read = _read(path)
+        rows = _parsed(path)
+        if problem := _not_the_release(rows):
+            others.append(f"{path}{problem}")
+            continue
+        read = _checked(path, rows)
         if read.kind in files:
-            raise InputError(f"{path} and {files[read.kind].path} are both a {read.kind} file: keep one")
+            raise InputError(
+                f"{path} and {files[read.kind].path} are both a {read.kind} file: keep one, or pass one as --root"
+            )
         files[read.kind] = read
+    if not files:
+        more = f"; and {len(others) - _NAMES_SHOWN} more" if len(others) > _NAMES_SHOWN else ""
+        raise InputError("; ".join(others[:_NAMES_SHOWN]) + f"{more}; pass the release's JSON itself as --root")
     return [files[kind] for kind in ("trainval", "test") if kind in files]
 
 
@@ -66,23 +83,60 @@ def _candidates(root: Path) -> list[Path]:
         depth = len(Path(folder).relative_to(root).parts)
         names[:] = sorted(names) if depth < _DEPTH else []
         for name in sorted(files):
-            low = name.lower()
-            if low.endswith(".json") and any(word in low for words in _KINDS.values() for word in words):
-                found.append(Path(folder, name))
+            path = Path(folder, name)
+            if path.suffix.lower() == ".json" and _named_kind(path) and path.is_file():
+                found.append(path)
     if not found:
         raise InputError(
-            f"{root}: no JSON file of the release (its name has test, train or val in it) here or two folders down"
+            f"{root}: no JSON file of the release (with the word test, train or val in its name) here or two folders down"
         )
     return found
 
 
-def _read(path: Path) -> ReleaseFile:
+def _parsed(path: Path) -> Any:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not usable as JSON ({error}); download it again?") from None
+    if "\\ud" in text or "\\uD" in text:  # the only spelling of a surrogate in UTF-8
+        for number, row in enumerate(rows if isinstance(rows, list) else [rows]):
+            for place, broken in _texts(row):
+                if _SURROGATE.search(broken):
+                    raise InputError(
+                        f"{path} row {number} field {ascii(place)[1:-1]}: half a surrogate pair in {ascii(broken[:40])}, "
+                        "which is no character and cannot be stored; download it again, or write U+FFFD in its place"
+                    )
+    return rows
+
+
+def _texts(row: Any) -> Iterator[tuple[str, str]]:
+    """(path of keys, text) of every text and every key of a row's JSON."""
+    left = [("", row)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, str):
+            yield place, value
+        elif isinstance(value, list):
+            left += [(f"{place}[{k}]", inner) for k, inner in enumerate(value)]
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                left += [(f"{place}.{key}".lstrip("."), part) for part in (inner, key)]
+
+
+def _not_the_release(rows: Any) -> str | None:
+    """Why a file's JSON is not the release's; None where it is."""
     if not isinstance(rows, list) or not rows:
-        raise InputError(f"{path}: expected a list of rows, found {str(rows)[:40]!r}")
+        return f": expected a list of rows, found {str(rows)[:40]!r}"
+    if any(isinstance(row, dict) and {"qa_type", "conversations"} <= row.keys() for row in rows):
+        return None
+    if not isinstance(rows[0], dict):
+        return f" row 0: {str(rows[0])[:40]!r} is not an object"
+    missing = [field for field in ("qa_type", "conversations") if field not in rows[0]]
+    return f" row 0: no field {' and no field '.join(missing)}, as on no other row"
+
+
+def _checked(path: Path, rows: list[Any]) -> ReleaseFile:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(f"{path} row {number}: {str(row)[:40]!r} is not an object")
@@ -94,12 +148,14 @@ def _read(path: Path) -> ReleaseFile:
     return ReleaseFile(path, _kind(path, rows), rows)
 
 
+def _named_kind(path: Path) -> str | None:
+    return next((kind for kind, words in _KINDS.items() if words.search(path.stem.lower())), None)
+
+
 def _kind(path: Path, rows: Sequence[dict[str, Any]]) -> str:
     """Test or trainval, by name, else by whether it has answers. Raises InputError for a test file with answers."""
-    name = path.name.lower()
     answered = [number for number, row in enumerate(rows) if _answered(row)]
-    named = next((kind for kind, words in _KINDS.items() if any(word in name for word in words)), None)
-    kind = named or ("trainval" if answered else "test")
+    kind = _named_kind(path) or ("trainval" if answered else "test")
     if kind == "test" or len(rows) == PUBLISHED_ROWS["test"]:
         for number, row in enumerate(rows):
             if place := answer_key(row):

@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medvidbench_hf.sample import LONGEST_SIDE_PX, Box, Canvas, InputError, PublicSample, Region, Sample
 from medvidbench_hf.sources.release.asked import label_list, requested_times
 from medvidbench_hf.sources.release.names import QA_TYPES, Source, source_named
 from medvidbench_hf.sources.release.times import Times, frame_times
-from medvidbench_hf.tasks.struc_info import as_dict, as_list, finite, read_truth
+from medvidbench_hf.tasks.struc_info import as_dict, as_list, finite, read_truth, unread
 
 VIDEO_TOKEN = "<video>\n"
 UNKNOWN_CANVAS = Canvas(LONGEST_SIDE_PX, LONGEST_SIDE_PX)  # clips nothing
 RELEASE_TERMS = {"test": "CC BY-NC-SA 4.0", "trainval": "gated, non-commercial, no redistribution"}
 
-#: Fields that belong to the question. `None`: any value; a set: an object of which these keys do.
-QUESTION_FIELDS: dict[str, frozenset[str] | None] = {
-    "id": None,
-    "qa_type": None,
-    "data_source": None,
-    "dataset_name": None,
-    "is_RC": None,
+_PLAIN: frozenset[str] = frozenset()
+#: Fields that belong to the question: of objects these keys, else a plain value.
+QUESTION_FIELDS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("id", "qa_type", "data_source", "dataset_name", "is_RC"), _PLAIN),
     "metadata": frozenset(
         (
             *("video_id", "fps", "start_frame", "end_frame"),
@@ -41,20 +38,27 @@ QUESTION_FIELDS: dict[str, frozenset[str] | None] = {
     ),
     "RC_info": frozenset(("start_frame", "start_frame_bbox")),
 }
-#: Keys, at any depth, under which files of this kind keep answers.
+#: Keys, at any depth, under which files of this kind keep answers; compared without case, spaces and signs.
 ANSWER_FIELDS = frozenset(
     (
-        *("answer", "answers", "gnd", "gt", "ground_truth", "truth", "label", "labels", "target", "solution"),
-        *("response", "output", "reference", "caption", "bbox_dict", "spans", "dc_segments"),
-        *("skill_scores", "skill_level", "cvs_scores"),
+        *("answers", "gnd", "gt", "truth", "label", "labels", "target", "targets", "solution", "response", "output"),
+        *("reference", "caption", "captions", "bboxdict", "spans", "dcsegments", "skillscores", "skilllevel"),
+        *("cvsscores", "strucinfo", "annotations"),
     )
 )
+_ASKING = ("human", "system")
+_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,12})\.\w{1,5}$")
 
 NO_VIDEO_ID = "no video id"
 NO_REGION_FRAME = "the region's frame is not in the list"
 BAD_BOX = "a box is not four finite numbers"
 UNREADABLE = "its truth cannot be read"
+PARTLY_READ = "part of its struc_info cannot be read"
 NO_ANSWER = "a row without an answer among rows that have one"
+UNKNOWN_FIELD = "a field that is not known to be part of the question"
+SEVERAL_TURNS = "several questions in one row, the last is taken"
+OUT_OF_STEP = "the numbers of the frame files are out of step with their ids"
+OFF_START = "its stated start is not where its first frame is"
 
 
 class Imported(NamedTuple):
@@ -89,40 +93,39 @@ def sample_of(
         flags[NO_VIDEO_ID] = "it is taken for a video of its own"
         video_id = f"row-{number}"
     region = _region(row, task, paths, times, flags)
-    start_s, end_s = _extent(metadata, times)
+    start_s, end_s = _extent(metadata, times, flags)
     truth = read_truth(task, row.get("struc_info"), reference or "") if answered else None
     if answered and reference is None:
         flags[NO_ANSWER] = "it can be asked, not scored"
     elif answered and truth is None:
-        flags[UNREADABLE] = f"neither struc_info nor the answer {str(reference)[:40]!r} says it"
+        flags[UNREADABLE] = "neither struc_info nor the answer says it"
     if bad := _bad_box(row, task):
         flags[BAD_BOX] = bad
+    elif answered and (lost := unread(task, row.get("struc_info"))):
+        flags[PARTLY_READ] = lost
+    if sum(turn.get("from") == "human" for turn in row["conversations"]) > 1:
+        flags[SEVERAL_TURNS] = f"{len(row['conversations'])} turns"
+    if out_of_step(paths, times):
+        flags[OUT_OF_STEP] = "the ids say when each frame was"
 
-    extra: dict[str, Any] = {"row": number, "frames": listed}
-    hidden: dict[str, Any] = {}
-    for field, value in row.items():
-        if field in ("conversations", "video", "sampled_video_frames"):
-            continue
-        known = QUESTION_FIELDS.get(field, frozenset())
-        if known is None or not answered:
-            extra.setdefault("fields", {})[field] = value
-        elif known and isinstance(value, dict):
-            extra.setdefault("fields", {})[field] = {k: v for k, v in value.items() if k in known}
-            if rest := {k: v for k, v in value.items() if k not in known}:
-                hidden.setdefault("fields", {})[field] = rest
-        elif field == "struc_info":
-            hidden[field] = value
-        else:
-            hidden.setdefault("fields", {})[field] = value
+    question_side, hidden_side = _sides(row)
+    extra: dict[str, Any] = {"row": number, "frames": listed, "fields": question_side}
+    hidden: dict[str, Any] = {"fields": hidden_side} if hidden_side else {}
+    if answered and "struc_info" in row:
+        question_side.pop("struc_info", None)
+        hidden_side.pop("struc_info", None)
+        hidden["struc_info"] = row["struc_info"]
     if not plain or (reference is not None and not answered):
-        (hidden if answered else extra)["conversations"] = row.get("conversations")
+        (extra if not answered and _asks_only(row["conversations"]) else hidden)["conversations"] = row["conversations"]
     elif not human.startswith(VIDEO_TOKEN):
         extra["human"] = human
+    if hidden and not answered:
+        flags[UNKNOWN_FIELD] = f"{', '.join([*hidden_side, *(['conversations'] * ('conversations' in hidden))])[:80]}"
     terms = RELEASE_TERMS["trainval" if answered else "test"]
     sample = Sample(
         index=index,
         split=split,
-        id=str(row.get("id", "")),
+        id="" if row.get("id") is None or not _is_plain(row["id"]) else str(row["id"]),
         task=task,
         variant=variant,
         source=source.name,
@@ -142,7 +145,7 @@ def sample_of(
         extra=json.dumps(extra, ensure_ascii=False),
         answer=reference if answered else None,
         truth=truth,
-        answer_extra=json.dumps(hidden, ensure_ascii=False) if answered else None,
+        answer_extra=json.dumps(hidden, ensure_ascii=False) if answered or hidden else None,
     )
     return Imported(sample, paths, times, flags)
 
@@ -201,10 +204,10 @@ def frame_list(row: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]
     raw = {field: row[field] for field in ("video", "sampled_video_frames") if field in row}
     ids = raw.get("sampled_video_frames")
     if paths and isinstance(ids, list) and len(ids) == len(paths) and all(type(tick) is int for tick in ids):
-        match = re.fullmatch(r"(.*?)(\d+)(\D*)", paths[0], re.DOTALL)
+        match = re.search(r"([0-9]{1,12})([^0-9]*)$", paths[0][-40:])
         if match:
-            pattern = {"prefix": match[1], "digits": len(match[2]), "suffix": match[3], "ids": ids}
-            for digits in (len(match[2]), 0):
+            pattern = {"prefix": paths[0][: -len(match[0])], "digits": len(match[1]), "suffix": match[2], "ids": ids}
+            for digits in (len(match[1]), 0):
                 pattern["digits"] = digits
                 if _paths(pattern) == list(paths):
                     return paths, pattern
@@ -215,6 +218,11 @@ def listed_paths(sample: PublicSample) -> tuple[str, ...]:
     """The frame paths of a row that was read from the release; () of any other."""
     listed = json.loads(sample.extra).get("frames")
     return tuple(_unlisted(listed).get("video", ())) if isinstance(listed, dict) else ()
+
+
+def place_is_known(sample: PublicSample) -> bool:
+    """Whether `clip_start_s` says where in its video the clip is: a row of the release may have no clock for it."""
+    return "frames" not in json.loads(sample.extra) or sample.time_rule.startswith("ids /")
 
 
 def _unlisted(listed: dict[str, Any]) -> dict[str, Any]:
@@ -232,8 +240,7 @@ def row_times(row: Mapping[str, Any], paths: tuple[str, ...]) -> Times:
     metadata = as_dict(row.get("metadata"))
     ids = row.get("sampled_video_frames")
     if not ids:
-        stems = [re.search(r"(\d+)\.\w+$", path) for path in paths]
-        ids = [int(stem[1]) for stem in stems if stem] if paths and all(stems) else None
+        ids = _path_numbers(paths)
     else:
         ids = [_tick(tick) for tick in ids] if isinstance(ids, list) else [None]
         if None in ids:
@@ -251,20 +258,38 @@ def _tick(value: Any) -> int | None:
     return None if number is None or number != int(number) or abs(number) > 10**12 else int(number)
 
 
-def _extent(metadata: Mapping[str, Any], times: Times) -> tuple[float, float]:
-    """Start and end of the clip in seconds of its source."""
-    start_s, end_s = (finite(metadata.get(f"input_video_{side}_time")) for side in ("start", "end"))
-    if start_s is not None and end_s is not None and end_s >= start_s:
-        return start_s, start_s + max(end_s - start_s, times.times_s[-1])
+def _extent(metadata: Mapping[str, Any], times: Times, flags: dict[str, str]) -> tuple[float, float]:
+    """Start and end of the clip in seconds of its source. It starts at its first frame, where the clock tells when."""
     last_s = times.times_s[-1]
-    if times.clock_hz is None:
-        return 0.0, round(last_s + 1 / times.fps, 6)
-    start_s = round(times.first_id / times.clock_hz, 6)
-    for pair in (("input_video_start_frame", "input_video_end_frame"), ("start_frame", "end_frame")):
-        first, last = (finite(metadata.get(key)) for key in pair)
-        if first is not None and last is not None and abs(first - times.first_id) <= times.step and last >= first:
-            return start_s, round(start_s + max((last - first) / times.clock_hz, last_s), 6)
+    start_s = 0.0 if times.clock_hz is None else round(times.first_id / times.clock_hz, 6)
+    from_s, to_s = (finite(metadata.get(f"input_video_{side}_time")) for side in ("start", "end"))
+    if from_s is not None and to_s is not None and to_s >= from_s:
+        if times.clock_hz is None:
+            start_s = from_s
+        elif abs(from_s - start_s) > times.step / times.clock_hz:
+            flags[OFF_START] = f"stated are {from_s:g} s, its first frame is at {start_s:g} s"
+        return start_s, round(start_s + max(to_s - from_s, last_s), 6)
+    if times.clock_hz is not None:
+        for pair in (("input_video_start_frame", "input_video_end_frame"), ("start_frame", "end_frame")):
+            first, last = (finite(metadata.get(key)) for key in pair)
+            if first is not None and last is not None and abs(first - times.first_id) <= times.step and last >= first:
+                return start_s, round(start_s + max((last - first) / times.clock_hz, last_s), 6)
     return start_s, round(start_s + last_s + 1 / times.fps, 6)
+
+
+def out_of_step(paths: Sequence[str], times: Times) -> bool:
+    """Whether the numbers that the frame files end with are not those of the ids, shifted by one number."""
+    if times.clock_hz is None:
+        return False
+    numbers = _path_numbers(paths)
+    ids = [times.first_id + round(t * times.clock_hz) for t in times.times_s]
+    return numbers is not None and len({number - tick for number, tick in zip(numbers, ids, strict=True)}) > 1
+
+
+def _path_numbers(paths: Sequence[str]) -> list[int] | None:
+    """The numbers that file names end with, None where one ends without; 0260.jpg -> 260."""
+    stems = [_NUMBER.search(path[-40:]) for path in paths]
+    return [int(stem[1]) for stem in stems if stem] if paths and all(stems) else None
 
 
 def _region(
@@ -298,7 +323,7 @@ def _bad_box(row: Mapping[str, Any], task: str) -> str | None:
     for name, box in boxes:
         values = as_list(box)
         if len(values) != 4 or any(isinstance(v, bool) or finite(v) is None for v in values):
-            return f"{name}: {str(box)[:60]}"
+            return name
     return None
 
 
@@ -320,16 +345,50 @@ def _conversation(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool]:
     return human, question, reference, plain
 
 
+def _sides(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(fields of the question, all others) of a row but for its turns and frames.
+
+    What is empty tells nothing and goes with the question.
+    """
+    question: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    for field, value in row.items():
+        if field in ("conversations", "video", "sampled_video_frames"):
+            continue
+        keys = QUESTION_FIELDS.get(field)
+        if keys and isinstance(value, dict):
+            question[field] = {k: v for k, v in value.items() if k in keys and _is_plain(v, k == "start_frame_bbox")}
+            if len(question[field]) < len(value):
+                other[field] = {k: v for k, v in value.items() if k not in question[field]}
+        elif value in (None, "", [], {}) or (keys is _PLAIN and _is_plain(value)):
+            question[field] = value
+        else:
+            other[field] = value
+    return question, other
+
+
+def _is_plain(value: Any, or_list: bool = False) -> bool:
+    if or_list and isinstance(value, list):
+        return len(value) <= 8 and all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
+
+
+def _asks_only(turns: list[dict[str, Any]]) -> bool:
+    return all(turn.get("from") in _ASKING and set(turn) == {"from", "value"} for turn in turns)
+
+
 def answer_key(value: Any, path: str = "") -> str | None:
     """The first place in a row's JSON that holds an answer, as a path of keys; None where none does.
 
-    An empty list, object or text under such a key holds none.
+    An empty list, object or text under such a key holds none. A turn of anybody who does not ask is an answer.
     """
     if isinstance(value, dict):
-        if value.get("from") == "gpt" and value.get("value"):
-            return f"{path} (a turn from gpt)"
+        if "from" in value and value["from"] not in _ASKING and value.get("value"):
+            return f"{path} (a turn from {str(value['from'])[:20]})"
         for key, inner in value.items():
-            if inner not in (None, "", [], {}) and (key == "struc_info" or str(key).lower() in ANSWER_FIELDS):
+            name = re.sub("[^a-z]", "", str(key).lower())
+            told = name in ANSWER_FIELDS or "answer" in name or "groundtruth" in name
+            if told and inner not in (None, "", [], {}):
                 return f"{path}.{key}".lstrip(".")
             if found := answer_key(inner, f"{path}.{key}".lstrip(".")):
                 return found

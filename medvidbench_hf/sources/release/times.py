@@ -14,17 +14,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from math import isfinite
 from typing import NamedTuple
 
 CLOCKS_HZ = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 25.0, 30.0)
-HIGHEST_FPS = 1000.0
+LOWEST_FPS, HIGHEST_FPS = 1e-4, 1000.0
+LONGEST_S = 1e7  # bounds beyond are no seconds of a video
+LARGEST_ID = 2**63 - 1
 _FOLDER_RATE = re.compile(r"(?:^|[/_])(\d{1,3}(?:\.\d{1,3})?)fps(?=[/_]|$)", re.IGNORECASE)
 
 # The kinds of what is wrong with a row's times.
 BAD_FPS = "fps is not a usable number"
 BACKWARDS = "frame ids run backwards"
+TOO_LARGE = "frame ids are too large"
 UNLIKE = "ids and paths differ in number"
+BAD_BOUNDS = "its bounds in seconds are not usable"
 UNCERTAIN = "the clock is uncertain"
 NO_FRAMES = "no frame list"
 
@@ -53,16 +56,19 @@ def frame_times(
     bounds_s: tuple[float, float] | None = None,
     folder: str = "",
 ) -> Times:
-    """Times of a row's frames.
+    """Times of a row's frames: finite, from 0, never backwards, one a frame, whatever the evidence.
 
     ids: source-frame ids, one a frame, or None. fps: the sampling rate of the list. bounds_s: start and end of the
     clip where the row states them in seconds. folder: the folder of the frames, whose name may tell its rate.
     """
     flags: dict[str, str] = {}
-    if fps is not None and not (isfinite(fps) and 0 < fps <= HIGHEST_FPS):
+    if fps is not None and not LOWEST_FPS <= fps <= HIGHEST_FPS:
         fps = None
     if fps is None:
-        flags[BAD_FPS] = "it has to be above 0 and at most 1000 frames a second"
+        flags[BAD_FPS] = f"it has to be from {LOWEST_FPS:g} to {HIGHEST_FPS:g} frames a second"
+    if bounds_s is not None and not usable_bounds(*bounds_s):
+        flags[BAD_BOUNDS] = f"{bounds_s[0]:g}-{bounds_s[1]:g} s"
+        bounds_s = None
     if n_frames == 0:
         flags[NO_FRAMES] = "the row lists no frames"
         return Times((0.0,), None, fps or 1.0, 1, 0, "none: the row lists no frames", flags)
@@ -72,6 +78,9 @@ def frame_times(
     elif ids is not None and (back := next((k for k, (a, b) in enumerate(pairwise(ids)) if b < a), None)) is not None:
         flags[BACKWARDS] = f"{ids[back]} is followed by {ids[back + 1]}"
         ids = None
+    elif ids and max(-ids[0], ids[-1]) > LARGEST_ID:
+        flags[TOO_LARGE] = f"beyond {LARGEST_ID}"
+        ids = None
     if ids is None:
         return _by_position(n_frames, fps, 1, flags, "no usable ids")
 
@@ -80,7 +89,7 @@ def frame_times(
     spoken = [f"{name} {hz:g} Hz" for name, hz in told.items() if hz]
     candidates = {name: hz for name, hz in told.items() if hz}
     clock, by = None, ""
-    if bounds_s is not None and bounds_s[1] > bounds_s[0] and ids[-1] > ids[0]:
+    if bounds_s is not None and ids[-1] > ids[0]:
         duration_s, span = bounds_s[1] - bounds_s[0], ids[-1] - ids[0]
         spoken.insert(0, f"seconds {span / duration_s:.3g} Hz")
         agreeing = [name for name, hz in candidates.items() if abs(span - duration_s * hz) <= 2 * step]
@@ -103,6 +112,11 @@ def frame_times(
     return Times(times_s, clock, fps or clock / step, step, ids[0], rule, flags)
 
 
+def usable_bounds(start_s: float, end_s: float) -> bool:
+    """Whether a clip can start and end at these seconds of its video."""
+    return -LONGEST_S <= start_s <= end_s - 1 / HIGHEST_FPS and end_s <= LONGEST_S
+
+
 def _by_position(n_frames: int, fps: float | None, step: int, flags: dict[str, str], reason: str) -> Times:
     rate = fps or 1.0
     rule = f"k / fps: {reason}" if fps else f"k / 1 fps: {reason}, and no usable fps"
@@ -122,7 +136,12 @@ def _folder_hz(folder: str) -> float | None:
     return rate if 0 < rate <= HIGHEST_FPS else None
 
 
-def _snapped(hz: float, tolerance: float = 0.01) -> float:
-    """The usual clock within the tolerance, else the rate itself: 5 x 0.2 fps is 1 Hz, and so is 3 x 0.333."""
+def _snapped(hz: float, tolerance: float = 0.01) -> float | None:
+    """The usual clock within the tolerance, else the rate itself: 5 x 0.2 fps is 1 Hz, and so is 3 x 0.333.
+
+    None of what ticks too rarely to be a clock.
+    """
+    if hz < LOWEST_FPS:
+        return None
     near = min(CLOCKS_HZ, key=lambda clock: abs(clock - hz))
     return near if abs(near - hz) <= tolerance * near else round(hz, 6)

@@ -130,9 +130,11 @@ def _write_frames(sample: Sample, paths: Sequence[str], out: Path) -> int:
 
     from medvidbench_hf.video import frames
 
-    places = [out / path.removeprefix("/root/data/") for path in paths]
-    if any(".." in place.parts or not place.resolve().is_relative_to(out.resolve()) for place in places):
-        raise InputError(f"{sample.split}[{sample.index}] field video: a path that points outside the root: {paths[0]}")
+    places = [out / path.removeprefix("/root/data/").lstrip("/") for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if ".." in place.parts or not place.resolve().is_relative_to(out.resolve()):
+            where = f"{sample.split}[{sample.index}] field video: {path[-100:]!r}"
+            raise InputError(f"{where} points outside the root; --no-frames writes the JSON alone")
     if all(place.is_file() for place in places):
         return 0
     assert sample.video is not None
@@ -145,6 +147,9 @@ def _write_frames(sample: Sample, paths: Sequence[str], out: Path) -> int:
             image = image.resize(sample.canvas, Image.Resampling.BICUBIC)
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
-        image.save(partial, "PNG" if place.suffix == ".png" else "JPEG", quality=_JPEG_QUALITY)
-        partial.replace(place)
+        try:
+            image.save(partial, "PNG" if place.suffix.lower() == ".png" else "JPEG", quality=_JPEG_QUALITY)
+            partial.replace(place)
+        finally:
+            partial.unlink(missing_ok=True)
     return len(places)
