@@ -220,7 +220,7 @@ def test_frames_are_made_smaller_and_what_they_measured_is_kept(official: Offici
     (tmp_path / "frame_sizes.json").write_text('{"testdata/AVOS/v": [1280, 720]}')
     again = plan("test", tmp_path, max_side_px=448)
     assert [frame.path for frame in again.todo] == ["testdata/CholecT50/v/1.png", "testdata/CholecT50/v/2.png"]
-    with pytest.raises(InputError, match=r"get.json field max_side_px: .* the limit 448, asked for is None: choose"):
+    with pytest.raises(InputError, match=r"get.json field max_side_px: .* the limit 448, asked for is none: choose"):
         plan("test", tmp_path)
     with pytest.raises(InputError, match=r"max side 8: expected 32 pixels or more"):
         plan("test", tmp_path, max_side_px=8)

@@ -299,3 +299,13 @@ def test_rows_with_pinned_clips_load_and_stream_with_their_frames(hub: Hub, tmp_
     ]
     read = [line for line in hub.log() if line["path"].endswith(".mp4") and line["method"] == "GET"]
     assert {line["status"] for line in read} == {206}
+
+
+@pytest.mark.slow
+def test_a_stream_reaches_its_first_frame_for_less_than_a_megabyte(tmp_path: Path) -> None:
+    from tests.bench.streaming import CLIPS, ROWS, measure
+
+    measured = measure(tmp_path)
+    assert (measured["rows"], measured["clips"]) == (ROWS, CLIPS) == (6_000, 4_000)
+    assert measured["first_bytes"] < 1_000_000
+    assert measured["first_listing_bytes"] < 10_000

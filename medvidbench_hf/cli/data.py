@@ -56,6 +56,8 @@ def get(
     if json_file:
         paths = {"rows": str(got.rows), "by_hand": [str(file) for file in got.by_hand]}
         write_json(json_file, {**got._asdict(), **paths})
+    if got.refused:
+        raise typer.Exit(1)
 
 
 @app.command("doctor")

@@ -1,21 +1,34 @@
-"""A holder's own frames and videos: found below a folder, whatever prefix the rows have, and never outside it."""
+"""A holder's own frames and videos: found below a folder, whatever prefix the rows have, and never outside it.
+
+Linked folders in the root and in the folders directly in it are a user's own arrangement of disks: they are followed
+wherever they lead. Any link below them, and any linked file, must lead to a place inside the root or inside one of the
+folders that it was reached by, of those two levels.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from medvidbench_hf.sample import Canvas, InputError
+from medvidbench_hf.sample import LONGEST_SIDE_PX, Canvas, InputError
 from medvidbench_hf.tasks.answer import fold
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
 SIZES_FILE = "frame_sizes.json"  # written beside frames that were made smaller: folder -> original size
+
+PATH_LEADS_OUT = "a path that points outside the root"
+LINK_LEADS_OUT = "a link that leads outside the root"
+TOO_LONG = "longer than any path on a disk"
+
 _PREFIX_DEPTH = 2  # folders between the root and a path's own first folder, such as testdata/ or MedVidBench/testdata/
+_PREFIXES = ("root", "data", "testdata", "valdata")  # what the release's paths begin with
+_LONGEST_NAME, _LONGEST_PATH = 255, 4096  # characters
 
 
 class Found(NamedTuple):
@@ -30,34 +43,38 @@ class FrameTree:
     """The frames below a root, asked for by the paths that rows list.
 
     Rows hold "/root/data/AVOS/...", "testdata/AVOS/..." or other prefixes, and archives unpack to other folders still.
-    A path's folder is looked for below the root and below the folders in it, with none or some of its first parts
-    left out: the longest rest that exists is it.
+    A path's folder is looked for in the root and in the folders to two levels below it, with none or some of its first
+    parts left out: the longest rest that exists is it. Where several folders hold that rest, as testdata/ and valdata/
+    do, a frame is in the first that has it.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder; --root is the folder that holds the release's files")
-        self._listing: dict[str, tuple[Path | None, str, dict[str, bool]]] = {}
-        self._ways: list[tuple[Path, int]] = []  # (base, parts left out) that worked, the latest first
+        self._places: dict[str, tuple[list[_Folder], str]] = {}
 
     def find(self, paths: Sequence[str]) -> Found:
         """Where these frames are; a row's frames lie in one folder as a rule, in any number of them by right."""
         files, missing = [], []
         for path in paths:
             parent, _, name = path.replace("\\", "/").rpartition("/")
-            if parent not in self._listing:
-                self._listing[parent] = self._look(parent)
-            folder, problem, names = self._listing[parent]
-            if folder is None or name in ("", ".", ".."):
+            if parent not in self._places:
+                self._places[parent] = self._look(parent)
+            folders, problem = self._places[parent]
+            for folder in folders:
+                if folder.files.get(name):
+                    files.append(folder.path / name)
+                    break
+            else:
+                if len(name) > _LONGEST_NAME:
+                    problem = TOO_LONG
+                elif any(name in folder.files for folder in folders):
+                    problem = LINK_LEADS_OUT
+                else:
+                    problem = problem or next((folder.closed for folder in folders if folder.closed), "")
                 if problem:
                     return Found((), (path,), problem)
-                missing.append(path)
-            elif name in names and not names[name]:
-                return Found((), (path,), "a link that leads outside the root")
-            elif name in names:
-                files.append(folder / name)
-            else:
                 missing.append(path)
         return Found(tuple(files), tuple(missing))
 
@@ -74,61 +91,121 @@ class FrameTree:
         path = self.root / SIZES_FILE
         if not path.is_file():
             return {}
+        way_out = "move it away and run `medvidbench data get --max-side` again"
         try:
-            return {key: Canvas(int(w), int(h)) for key, (w, h) in json.loads(path.read_text("utf-8")).items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: not the sizes that `medvidbench data get --max-side` writes ({error})") from None
+            sizes = json.loads(path.read_text("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not JSON ({error}); {way_out}") from None
+        if not isinstance(sizes, dict):
+            raise InputError(f"{path}: a JSON {type(sizes).__name__}, expected an object; {way_out}")
+        for key, size in sizes.items():
+            if not (isinstance(size, list) and len(size) == 2 and all(map(_is_side, size))):
+                expected = f"expected [width, height] of 1 to {LONGEST_SIDE_PX} pixels"
+                raise InputError(f"{path} field {key!r:.80}: {size!r:.40}, {expected}; {way_out}")
+        return {key: Canvas(*size) for key, size in sizes.items()}
 
-    def _look(self, parent: str) -> tuple[Path | None, str, dict[str, bool]]:
-        """(folder, why there is none, its files and whether they lie below the root)."""
+    def _look(self, parent: str) -> tuple[list[_Folder], str]:
+        """(the folders that may hold the files of this one, the likeliest first; why one was not looked at)."""
         parts = tuple(part for part in PurePosixPath(parent).parts if part not in ("/", "."))
         if ".." in parts or any("\0" in part or ":" in part for part in parts):
-            return None, "a path that points outside the root", {}
-        longest_first = [(base, left_out) for left_out in range(len(parts)) for base in self._bases]
-        for way in [*self._ways, *longest_first]:
-            base, left_out = way
-            # A single part is not enough: another source may have a folder of that name.
-            if len(parts) - left_out < min(2, len(parts)):
-                continue
-            folder = base.joinpath(*parts[left_out:])
-            if not folder.is_dir():
-                continue
-            if not folder.resolve().is_relative_to(base.resolve()):
-                return None, "a path that points outside the root", {}
-            if way in self._ways:
-                self._ways.remove(way)
-            self._ways.insert(0, way)
-            del self._ways[8:]
-            return folder, "", self._inside(folder)
-        return None, "", {}
-
-    def _inside(self, folder: Path) -> dict[str, bool]:
-        """The files of a folder, and whether they lie below the root; a link may not."""
-        root = self.root.resolve()
-        return {
-            entry.name: not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(root)
-            for entry in os.scandir(folder)
-        }
+            return [], PATH_LEADS_OUT
+        if len(parent) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in parts):
+            return [], TOO_LONG
+        found: list[_Folder] = []
+        problem = ""
+        # A rest of a single part is not enough: another source may have a folder of that name.
+        for left_out in range(len(parts) - 1 or len(parts)):
+            # Nor is a rest without its source, where the folder is there and only some frame of it is not.
+            if found and parts[left_out - 1] not in _PREFIXES:
+                break
+            for holder in self._holders.get(parts[left_out], ()):
+                folder, why_not = _down(holder, parts[left_out + 1 :])
+                if folder is not None and folder not in found:
+                    found.append(folder)
+                problem = problem or why_not
+        return found, problem
 
     @cached_property
-    def _bases(self) -> list[Path]:
-        """The root and the folders in it, to the depth at which prefixes lie."""
-        bases, level = [self.root], [self.root]
-        for _ in range(_PREFIX_DEPTH):
-            level = [
-                Path(entry.path)
-                for folder in level
-                for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
-                if entry.is_dir()
-            ]
-            if len(bases) + len(level) > 1000:  # inside the frames already
-                break
-            bases += level
-        return bases
+    def _holders(self) -> dict[str, list[_Folder | None]]:
+        """Name -> the folders of that name in the root and in the folders below it, to the depth of prefixes."""
+        holders: dict[str, list[_Folder | None]] = {}
+        level = [_Folder(self.root, ())]
+        for _ in range(_PREFIX_DEPTH + 1):
+            for folder in level:
+                for name, inner in folder.folders.items():
+                    holders.setdefault(name, []).append(inner)
+            level = [inner for folder in level for inner in folder.folders.values() if inner is not None]
+        return holders
+
+
+class _Folder:
+    """A folder below the root, each of its two listings read once, when asked for.
+
+    bases: of the root and the folders to the depth of prefixes, those that it was reached by. closed: why it cannot be
+    read, once that was tried.
+    """
+
+    def __init__(self, path: Path, bases: tuple[Path, ...]) -> None:
+        self.path = path
+        self.bases = bases if len(bases) > _PREFIX_DEPTH else (*bases, path)
+        self._may_lead_anywhere = len(bases) < _PREFIX_DEPTH
+        self.closed = ""
+
+    @cached_property
+    def files(self) -> dict[str, bool]:
+        """The files in it, and whether they may be read: not those that a link leads out to."""
+        found = {}
+        for entry in self._entries():
+            with suppress(OSError):  # a link in a circle
+                if entry.is_file():
+                    found[entry.name] = not entry.is_symlink() or self._holds(entry)
+        return found
+
+    @cached_property
+    def folders(self) -> dict[str, _Folder | None]:
+        """The folders in it by name, None for one that a link leads out to."""
+        found: dict[str, _Folder | None] = {}
+        for entry in self._entries():
+            with suppress(OSError):
+                if entry.is_dir():
+                    stays = self._may_lead_anywhere or not entry.is_symlink() or self._holds(entry)
+                    found[entry.name] = _Folder(self.path / entry.name, self.bases) if stays else None
+        return dict(sorted(found.items()))
+
+    def _entries(self) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.path) as entries:
+                yield from entries
+        except OSError as error:
+            self.closed = f"a folder that cannot be read ({error.strerror})"
+
+    def _holds(self, link: os.DirEntry[str]) -> bool:
+        """Whether a link leads to a place inside the bases."""
+        place = Path(link.path).resolve()
+        return any(place.is_relative_to(base) for base in self._real_bases)
+
+    @cached_property
+    def _real_bases(self) -> tuple[Path, ...]:
+        return tuple(base.resolve() for base in self.bases)
+
+
+def _down(folder: _Folder | None, parts: Sequence[str]) -> tuple[_Folder | None, str]:
+    """(the folder that these parts lead to from another, why there is none if something is in the way)."""
+    for part in parts:
+        if folder is None:
+            break
+        if part not in folder.folders:
+            return None, folder.closed
+        folder = folder.folders[part]
+    return folder, "" if folder is not None else LINK_LEADS_OUT
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 0 < value <= LONGEST_SIDE_PX
 
 
 def video_files(root: str | Path) -> dict[str, list[Path]]:
-    """Video name -> its files, for every video file below the root."""
+    """Video name -> its files, for every video file below the root; a link that leads nowhere is none."""
     if not Path(root).is_dir():
         raise InputError(f"{root}: no such folder of videos")
     found: dict[str, list[Path]] = {}
@@ -136,7 +213,7 @@ def video_files(root: str | Path) -> dict[str, list[Path]]:
         names.sort()
         for name in sorted(files):
             file = Path(folder, name)
-            if file.suffix.lower() in VIDEO_SUFFIXES:
+            if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file():
                 found.setdefault(file.stem, []).append(file)
     return found
 

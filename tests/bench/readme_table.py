@@ -47,6 +47,37 @@ def table(measured: dict[str, Any]) -> str:
             f"{board['slowest_ms']} ms at most; at most {board['growth_500_to_1000_kb']:.1f} times as long as 500 kB",
         ),
     ]
+    text, media = measured["release_text"], measured["release_clips"]
+    clips, stream = measured["clips"], measured["streaming"]
+    sizes = clips["clips"]
+    rows += [
+        (
+            f"read the release's {text['rows']:,} test rows, text-only, 50 to 180 frames each",
+            f"{text['seconds']:.0f} s, {text['peak_mb'] / 1000:.2f} GB at most",
+        ),
+        (
+            f"build them with {media['clips']:,} clips of 8 to 16 small frames, copied bit for bit",
+            f"{media['seconds']:.0f} s, {media['peak_mb'] / 1000:.2f} GB at most",
+        ),
+        (
+            "frames ready for a model from an H.264 clip (180 frames of 854x480, to 448 pixels)",
+            f"{clips['ready_to_decoded']:.2f} times as many a second as bare torchcodec decodes, "
+            f"{clips['ready_to_pillow']:.1f} times as many as PIL opens and resizes from JPEG files",
+        ),
+        (
+            "the same clip beside its JPEG files",
+            ", ".join(
+                f"{codec} {100 * sizes[codec]['of_jpegs']:.0f} % of the bytes at {sizes[codec]['psnr_db']:.0f} dB"
+                for codec in ("h264", "av1")
+            )
+            + f"; copy {100 * sizes['copy']['of_jpegs']:.1f} %, bit for bit",
+        ),
+        (
+            f"stream to the first decoded frame ({stream['rows']:,} rows, {stream['clips']:,} clips, local Hub stub)",
+            f"{stream['first_s']:.2f} s and {stream['first_bytes'] / 1e6:.2f} MB, {stream['first_import_s']:.1f} s of "
+            "imports apart",
+        ),
+    ]
     lines = [f"| what | measured once on {machine['cores']} cores ({machine['cpu']}) |", "|---|---|"]
     return "\n".join([*lines, *(f"| {what} | {figure} |" for what, figure in rows)])
 

@@ -1,7 +1,8 @@
 """Look at a copy of the release before anything is built from it: every row, every frame, against what is known.
 
-`examine` decodes each frame once, at an eighth of its size: that reads every byte of a JPEG, so a file that was cut
-short is found, in a fraction of the time. Nothing is changed on disk.
+`examine` opens a frame as the build does, so what it calls whole can be built. It decodes each once, at an eighth of its
+size: that reads every byte of a JPEG, so a file that was cut short is found, in a fraction of the time. Nothing is
+changed on disk.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medvidbench_hf.sample import Canvas, InputError
-from medvidbench_hf.sources.media import FrameTree
+from medvidbench_hf.sources.media import LINK_LEADS_OUT, PATH_LEADS_OUT, FrameTree
 from medvidbench_hf.sources.release.checks import truth_flags
 from medvidbench_hf.sources.release.files import read_files
 from medvidbench_hf.sources.release.names import PUBLISHED, PUBLISHED_FRAMES, PUBLISHED_ROWS, source_named
 from medvidbench_hf.sources.release.rows import sample_of
+from medvidbench_hf.video import picture
 
 FRAMES_PER_JOB = 256
 
@@ -27,19 +29,24 @@ OUTSIDE = "path outside the root"
 EMPTY = "empty file"
 UNREADABLE = "unreadable frame"
 MIS_SIZED = "frame of another size than the others of its folder"
+MIXED = "PNG and JPEG frames in one row, which --clips copy refuses"
 
 
 class _Seen(NamedTuple):
-    """A frame that was looked at: its size, or what is wrong with it."""
+    """A frame that was looked at: its size and whether it is a PNG, or what is wrong with it."""
 
     path: str
     size: Canvas | None
+    png: bool = False
     problem: str = ""
     kind: str = ""
 
 
 class Fault(NamedTuple):
-    """Something wrong with a frame. path: as the rows have it. rows: those that need it, as "test 42"."""
+    """Something wrong with a frame. rows: those that need it, as "test 42".
+
+    path: as the rows have it, control characters escaped.
+    """
 
     kind: str
     path: str
@@ -101,7 +108,7 @@ def examine(
 ) -> Examined:
     """Examine the release's files below `root`, or the one JSON file that it is with the frames beside it.
 
-    sources: look at the frames of these alone. decode: False trusts what opens as an image. watch: wraps the frames'
+    sources: look at the frames of these alone. decode: False trusts what opens as a frame. watch: wraps the frames'
     jobs and their number, for a progress bar. Raises InputError for a root that holds no file of the release, and for a
     row that is not of its form.
     """
@@ -127,7 +134,7 @@ def examine(
                 flags[kind].append(f"{name}: {detail}")
             if chosen and read.sample.source not in chosen:
                 continue
-            for path in read.paths:
+            for path in dict.fromkeys(read.paths):
                 needed[path].append(name)
             listed.update(read.paths)
         rows[file.kind] = dict(tally)
@@ -136,8 +143,10 @@ def examine(
     frames["found"] = len(places)
     portions = _looked_at(places, decode, num_proc)
     seen = [one for portion in watch(portions, -(-len(places) // FRAMES_PER_JOB)) for one in portion]
-    faults += [Fault(one.kind, one.path, one.problem, tuple(needed[one.path])) for one in seen if one.problem]
-    faults += [Fault(MIS_SIZED, path, detail, tuple(needed[path])) for path, detail in _mis_sized(seen)]
+    faults += [_fault(one.kind, one.path, one.problem, needed) for one in seen if one.problem]
+    faults += [_fault(MIS_SIZED, path, detail, needed) for path, detail in _mis_sized(seen)]
+    if mixed := list(_mixed(seen, needed)):
+        flags[MIXED] = mixed
     return Examined(
         root=str(root),
         sources=sorted(chosen),
@@ -160,14 +169,24 @@ def _located(
     """(frames that are not there, (path, file) of those that are, where they were found)."""
     faults, places = [], []
     folders: Counter[str] = Counter()
-    for path, rows in needed.items():
+    for path in needed:
         found = tree.find([path])
         if found.files:
             places.append((path, str(found.files[0])))
-            folders["/".join(found.files[0].relative_to(tree.root).parts[:-1][:2]) or "."] += 1
+            folders[_escaped("/".join(found.files[0].relative_to(tree.root).parts[:-1][:2])) or "."] += 1
         else:
-            faults.append(Fault(OUTSIDE if found.problem else MISSING, path, found.problem, tuple(rows)))
+            kind = OUTSIDE if found.problem in (PATH_LEADS_OUT, LINK_LEADS_OUT) else MISSING
+            faults.append(_fault(kind, path, found.problem, needed))
     return faults, places, dict(sorted(folders.items()))
+
+
+def _fault(kind: str, path: str, detail: str, needed: dict[str, list[str]]) -> Fault:
+    return Fault(kind, _escaped(path), _escaped(detail), tuple(needed[path]))
+
+
+def _escaped(text: str) -> str:
+    """One line, whatever characters a path or a file holds."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _looked_at(files: Sequence[tuple[str, str]], decode: bool, num_proc: int) -> Iterator[list[_Seen]]:
@@ -184,10 +203,11 @@ def _look(job: tuple[Sequence[tuple[str, str]], bool]) -> list[_Seen]:
     seen = []
     for path, file in files:
         try:
-            seen.append(_Seen(path, frame_size(file, decode)))
+            seen.append(_Seen(path, frame_size(file, decode), _is_png(file)))
         except InputError as error:
             empty = not Path(file).stat().st_size
-            seen.append(_Seen(path, None, *(("0 bytes", EMPTY) if empty else (str(error), UNREADABLE))))
+            problem, kind = ("0 bytes", EMPTY) if empty else (str(error), UNREADABLE)
+            seen.append(_Seen(path, None, problem=problem, kind=kind))
     return seen
 
 
@@ -204,18 +224,35 @@ def _mis_sized(seen: Iterable[_Seen]) -> Iterator[tuple[str, str]]:
                 yield path, f"{size.width}x{size.height}, most are {usual.width}x{usual.height}"
 
 
-def frame_size(file: str | Path, decode: bool) -> Canvas:
-    """Width and height of a frame. InputError where it is no image, or, with `decode`, where its data is cut short."""
-    from PIL import Image, UnidentifiedImageError
+def _mixed(seen: Iterable[_Seen], needed: dict[str, list[str]]) -> Iterator[str]:
+    """The rows ("test 42: particulars") whose clip can be made, but not of the files as they are."""
+    first: dict[tuple[str, bool], str] = {}  # (row, whether it is a PNG) -> path
+    for one in seen:
+        if one.size is not None:
+            for row in needed[one.path]:
+                first.setdefault((row, one.png), one.path)
+    for row in dict.fromkeys(row for row, _ in first):
+        if (row, True) in first and (row, False) in first:
+            yield f"{row}: {_escaped(first[row, True])} is a PNG, {_escaped(first[row, False])} a JPEG"
 
+
+def frame_size(file: str | Path, decode: bool) -> Canvas:
+    """Width and height of a frame. InputError, not naming the file, where the build could not use it.
+
+    decode: False reads its head alone.
+    """
     try:
-        with Image.open(file) as image:
-            size = Canvas(*image.size)
-            if decode:
-                image.draft(None, (max(1, size.width // 8), max(1, size.height // 8)))
-                image.load()
-            return size
-    except UnidentifiedImageError:
-        raise InputError("not an image") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"not a whole image ({' '.join(str(error).split())[:120]})") from None
+        size = picture.size_of(Path(file))
+        if decode:
+            picture.check(Path(file))
+        return size
+    except InputError as error:
+        reason = str(error).removeprefix(f"{file}: ")
+        raise InputError(reason.partition(" (cannot identify image file")[0]) from None
+    except MemoryError:
+        raise InputError("too large to be decoded here") from None
+
+
+def _is_png(file: str) -> bool:
+    with Path(file).open("rb") as data:
+        return data.read(4) == b"\x89PNG"

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,11 +44,11 @@ def read_files(root: str | Path) -> list[ReleaseFile]:
     files: dict[str, ReleaseFile] = {}
     others: list[str] = []
     for path in candidates:
-        rows = _parsed(path)
+        rows, escapes = _parsed(path)
         if problem := _not_the_release(rows):
             others.append(f"{path}{problem}")
             continue
-        read = _checked(path, rows)
+        read = _checked(path, rows, escapes)
         if read.kind in files:
             raise InputError(
                 f"{path} and {files[read.kind].path} are both a {read.kind} file: keep one, or pass one as --root"
@@ -88,58 +88,63 @@ def _candidates(root: Path) -> list[Path]:
                 found.append(path)
     if not found:
         raise InputError(
-            f"{root}: no JSON file of the release (with the word test, train or val in its name) here or two folders down"
+            f"{root}: no JSON file of the release (with test, train or val as a word of its name) "
+            "here or two folders down"
         )
     return found
 
 
-def _parsed(path: Path) -> Any:
+def _parsed(path: Path) -> tuple[Any, bool]:
+    """A file's JSON, and whether it may hold half a surrogate pair, which UTF-8 can only spell as an escape."""
     try:
         text = path.read_text(encoding="utf-8")
-        rows = json.loads(text)
+        return json.loads(text), "\\ud" in text or "\\uD" in text
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not usable as JSON ({error}); download it again?") from None
-    if "\\ud" in text or "\\uD" in text:  # the only spelling of a surrogate in UTF-8
-        for number, row in enumerate(rows if isinstance(rows, list) else [rows]):
-            for place, broken in _texts(row):
-                if _SURROGATE.search(broken):
-                    raise InputError(
-                        f"{path} row {number} field {ascii(place)[1:-1]}: half a surrogate pair in {ascii(broken[:40])}, "
-                        "which is no character and cannot be stored; download it again, or write U+FFFD in its place"
-                    )
-    return rows
+        raise InputError(
+            f"{path}: not usable as JSON ({error}); download it again, or move it away if it is not the release's"
+        ) from None
 
 
-def _texts(row: Any) -> Iterator[tuple[str, str]]:
-    """(path of keys, text) of every text and every key of a row's JSON."""
-    left = [("", row)]
+def _half_pair(row: dict[str, Any]) -> str | None:
+    """Where in a row's JSON a text or a key holds half a surrogate pair: no character, so no file can store it."""
+    left: list[tuple[Any, tuple[Any, ...]]] = [(row, ())]  # values, with their keys from the innermost outwards
     while left:
-        place, value = left.pop()
-        if isinstance(value, str):
-            yield place, value
+        value, place = left.pop()
+        if isinstance(value, str) and _SURROGATE.search(value):
+            keys: list[str] = []
+            while place:
+                place, key = place
+                keys.append(f"[{key}]" if isinstance(key, int) else f".{key}")
+            return ascii("".join(reversed(keys)).lstrip(".")[:200])[1:-1]
+        if isinstance(value, dict):
+            left += [(part, (place, key)) for key, inner in value.items() for part in (key, inner)]
         elif isinstance(value, list):
-            left += [(f"{place}[{k}]", inner) for k, inner in enumerate(value)]
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                left += [(f"{place}.{key}".lstrip("."), part) for part in (inner, key)]
+            left += [(inner, (place, k)) for k, inner in enumerate(value)]
+    return None
 
 
 def _not_the_release(rows: Any) -> str | None:
     """Why a file's JSON is not the release's; None where it is."""
     if not isinstance(rows, list) or not rows:
-        return f": expected a list of rows, found {str(rows)[:40]!r}"
+        found = "an empty one" if isinstance(rows, list) else f"a JSON {type(rows).__name__}"
+        return f": expected a list of rows, found {found}"
     if any(isinstance(row, dict) and {"qa_type", "conversations"} <= row.keys() for row in rows):
         return None
     if not isinstance(rows[0], dict):
         return f" row 0: {str(rows[0])[:40]!r} is not an object"
-    missing = [field for field in ("qa_type", "conversations") if field not in rows[0]]
-    return f" row 0: no field {' and no field '.join(missing)}, as on no other row"
+    missing = next(field for field in ("qa_type", "conversations") if field not in rows[0])
+    return f" row 0 field {missing}: missing, here or in every row"
 
 
-def _checked(path: Path, rows: list[Any]) -> ReleaseFile:
+def _checked(path: Path, rows: list[Any], escapes: bool) -> ReleaseFile:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(f"{path} row {number}: {str(row)[:40]!r} is not an object")
+        if escapes and (place := _half_pair(row)):
+            raise InputError(
+                f"{path} row {number} field {place}: half a surrogate pair, which is no character; "
+                "download the file again, or write \\ufffd in its place"
+            )
         try:
             qa_type_of(row)
             source_of(row)

@@ -113,8 +113,8 @@ def plan(
     record = read_record(root, release.repo)
     if record and record.max_side_px != max_side_px:
         raise InputError(
-            f"{root / RECORD} field max_side_px: the frames of this folder have the limit {record.max_side_px}, asked "
-            f"for is {max_side_px}: choose another folder"
+            f"{root / RECORD} field max_side_px: the frames of this folder have the limit "
+            f"{record.max_side_px or 'none'}, asked for is {max_side_px or 'none'}: choose another folder"
         )
     hub = Hub(release)
     hub.commit = record.revision if record and revision in (None, record.revision) else hub.resolve(revision or "main")
