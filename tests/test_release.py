@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
+import time
 from contextlib import suppress
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from medvidbench_hf.sources.release.rows import (
     sample_of,
     source_of,
 )
-from medvidbench_hf.sources.release.times import BAD_FPS, CLOCKS_HZ, frame_times
+from medvidbench_hf.sources.release.times import BAD_BOUNDS, BAD_FPS, CLOCKS_HZ, TOO_LARGE, frame_times
 from medvidbench_hf.sources.release.write import official_row
 from medvidbench_hf.tasks.question import wordings
 from medvidbench_hf.tasks.struc_info import unread
@@ -317,3 +320,183 @@ def test_validation_is_cut_by_video_and_the_rows_keep_their_order(tmp_path: Path
     for rows in of_split.values():
         assert [row.index for row in rows] == list(range(len(rows)))
         assert [row.number for row in rows] == sorted(row.number for row in rows)
+
+
+NUMBERS = st.none() | st.floats() | st.sampled_from([1e-320, 1e-5, 1e-4, 0.2, 1.0, 1000.0, 1e308, -1e308])
+IDS = st.lists(st.integers(0, 400) | st.integers(-(2**64), 2**64), max_size=9)
+IDS |= IDS.map(sorted)
+FOLDERS = st.sampled_from(["", "v", "frames_15fps/v", "frames_0.001fps/v", "0fps", "999.999fps/v"])
+
+
+@given(st.none() | IDS, st.integers(-1, 1), NUMBERS, st.none() | st.tuples(st.floats(), st.floats()), FOLDERS)
+def test_times_start_at_0_are_finite_and_never_run_backwards_whatever_the_evidence(
+    ids: list[int] | None, more: int, fps: float | None, bounds_s: tuple[float, float] | None, folder: str
+) -> None:
+    n_frames = max(0, (3 if ids is None else len(ids)) + more)
+    times = frame_times(n_frames, ids, fps, bounds_s, folder)
+    assert len(times.times_s) == max(1, n_frames)
+    assert times.times_s[0] == 0.0
+    assert all(map(math.isfinite, times.times_s))
+    assert all(earlier <= later for earlier, later in pairwise(times.times_s))
+    assert math.isfinite(times.fps)
+    assert times.fps > 0
+    assert math.isfinite(1 / times.fps)
+    assert times.clock_hz is None or (math.isfinite(times.clock_hz) and times.clock_hz > 0)
+
+
+@pytest.mark.parametrize(
+    ("ids", "fps", "bounds_s", "flag"),
+    [
+        ([0, 10], None, (0.0, 1e7), BAD_FPS),  # a tick in eleven days is no clock
+        ([0, 10], None, (0.0, 1e8), BAD_BOUNDS),
+        ([0, 10], 1.0, (-1e308, 1e308), BAD_BOUNDS),
+        ([0, 10], 1.0, (5.0, 5.0), BAD_BOUNDS),
+        ([0, 10], 1.0, (math.nan, 5.0), BAD_BOUNDS),
+        ([0, 10], 1e-320, None, BAD_FPS),
+        ([0, 10**400], 1.0, None, TOO_LARGE),
+    ],
+)
+def test_evidence_that_is_none_is_flagged_and_the_next_is_taken(
+    ids: list[int], fps: float | None, bounds_s: tuple[float, float] | None, flag: str
+) -> None:
+    times = frame_times(2, ids, fps, bounds_s, "v")
+    assert flag in times.flags
+    assert times.times_s == (0.0, 1.0)
+
+
+def test_a_row_whose_fps_is_next_to_nothing_is_kept_and_flagged() -> None:
+    row = copy.deepcopy(made("test")[0])
+    row["metadata"]["fps"] = 1e-320
+    assert BAD_FPS in imported(row, "test").flags
+
+
+@pytest.mark.parametrize(
+    ("listed", "labels"),
+    [
+        ("['cut', 'tie a knot']", ("cut", "tie a knot")),
+        ("[ 'cut' ,\"tie\", ]", ("cut", "tie")),
+        (r"""['Calot\'s', "Calot's", "a \"b\"", 'c\\d']""", ("Calot's", 'a "b"', r"c\d")),
+        ("['Calot’s', 'a, b']", ("Calot’s", "a, b")),
+        ("[start, end] of ['cut']", ("cut",)),
+        ("['cut', tie]", ()),
+        ("['cut' 'tie']", ()),
+        ("['cut',, 'tie']", ()),
+        ("['cut', ['tie']]", ("tie",)),
+        ("['a', " + "-" * 7000 + "1]", ()),
+        ("['a'" + ".a" * 3000 + "]", ()),
+        ("['a', 'b" + "b" * 9000 + "']", ()),
+    ],
+)
+def test_a_bracket_is_a_label_list_only_if_all_of_it_is_quoted_texts(listed: str, labels: tuple[str, ...]) -> None:
+    assert label_list(f"Find all occurrences of {listed}. Go.") == labels
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        f"from 0 to {'9' * 400} seconds every 1 seconds",
+        f"from {'1' * 401} to {'2' * 401} seconds every 1 seconds",
+        f"from 0 to 9 seconds every 0.{'0' * 310}1 seconds",
+        "from 0 to 9 seconds every 0.000001 seconds",
+        "from 0 to 999999999 seconds every 1 seconds",
+        "from 9 to 0 seconds every 1 seconds",
+    ],
+)
+def test_times_that_nobody_can_mean_are_not_asked_for(asked: str) -> None:
+    assert requested_times(f"Track the hook {asked}.") == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "part", "end"),
+    [
+        ("matching a", " ", "b"),
+        ("matching a", "\r", "b"),
+        ("from 0", " ", "x"),
+        ("from 0 to ", "9", " seconds"),
+        ("", "from 1 ", ""),
+        ("every ", "1", " seconds"),
+        ("matching a", ". ", ""),
+        ("matching ", "a,", ""),
+        ("matching ", "a or ", ""),
+        ("", "actions include ", ""),
+        ("", "[", ""),
+        ("", "['a',", ""),
+        ("['", "\\", "']"),
+        ("", "['a'" + " " * 7900 + "x]", ""),
+        ("", "[" + "'a'," * 1900 + "x]", ""),
+        ("[", "'a',", "]"),
+    ],
+)
+def test_a_question_of_a_megabyte_is_read_at_once(start: str, part: str, end: str) -> None:
+    question = start + part * (1_000_000 // len(part)) + end
+    began = time.process_time()
+    label_list(question)
+    requested_times(question)
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"id": "a\ud800"}, "id"),
+        ({"metadata": {"video_id": "v", "odd": ["x", {"y": "\udfff"}]}}, r"metadata\.odd\[1\]\.y"),
+        ({"RC_info": {"k\udc00": 1}}, r"RC_info\.k\\udc00"),
+    ],
+)
+def test_half_a_surrogate_pair_is_named_by_file_row_and_field(
+    tmp_path: Path, change: dict[str, Any], place: str
+) -> None:
+    rows = made("test")[:2]
+    with pytest.raises(InputError, match=rf"test\.json row 1 field {place}: half a surrogate pair") as caught:
+        read_files(write(tmp_path, test=[rows[0] | {"id": "\U0001f600"}, rows[1] | change]))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cleaned_test_data_11_04", "test"),
+        ("medvidbench_test", "test"),
+        ("TestSet", "test"),
+        ("medvidu_eccv2026_trainval", "trainval"),
+        ("latest_trainval", "trainval"),
+        ("train", "trainval"),
+        ("val", "trainval"),
+        ("validation-data2", "trainval"),
+    ],
+)
+def test_the_kind_of_a_file_is_a_word_of_its_name(tmp_path: Path, name: str, kind: str) -> None:
+    (file,) = read_files(write(tmp_path, **{name: made(kind)[:2]}))
+    assert file.kind == kind
+
+
+def test_other_json_beside_the_release_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    submission = [{"id": "x", "qa_type": "tal", "prediction": "1-2 seconds."}]
+    write(tmp_path, evaluation=made("trainval")[:1], submission_test_set=submission, test_report={"n": 1}, val_list=[])
+    write(tmp_path, cleaned_test=made("test")[:2], a_test_folder=[3])
+    with pytest.warns(UserWarning, match="passed over") as told:
+        assert [file.path.name for file in read_files(tmp_path)] == ["cleaned_test.json"]
+    assert len(told) == 4
+
+
+def test_where_no_file_is_the_releases_each_is_named_with_the_reason(tmp_path: Path) -> None:
+    submission = [{"id": "x", "qa_type": "tal", "prediction": "1-2 seconds."}]
+    write(tmp_path, submission_test_set=submission, test_report={"n": 1})
+    with pytest.raises(InputError, match="pass the release's JSON itself as --root") as caught:
+        read_files(tmp_path)
+    assert "submission_test_set.json row 0 field conversations: missing" in str(caught.value)
+    assert "test_report.json: expected a list of rows, found a JSON dict" in str(caught.value)
+
+
+def test_two_files_of_one_kind_are_both_named_with_the_way_out(tmp_path: Path) -> None:
+    write(tmp_path, old_test=made("test")[:2], test=made("test")[:2])
+    with pytest.raises(InputError, match=r"old_test\.json and .*test\.json|test\.json and .*old_test\.json") as caught:
+        read_files(tmp_path)
+    assert "pass one as --root" in str(caught.value)
+    assert read_files(tmp_path / "test.json")[0].kind == "test"
+
+
+def test_what_is_no_regular_file_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "test.json")
+    with pytest.raises(InputError, match="no JSON file of the release"):
+        read_files(tmp_path)

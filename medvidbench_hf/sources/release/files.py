@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources.release.names import PUBLISHED_ROWS
-from medvidbench_hf.sources.release.rows import answer_key, qa_type_of, source_of
+from medvidbench_hf.sources.release.rows import qa_type_of, source_of
+from medvidbench_hf.sources.release.sides import answer_key
 from medvidbench_hf.sources.splits import video_splits
 
 _DEPTH = 2
@@ -35,9 +37,9 @@ class ReleaseFile(NamedTuple):
 def read_files(root: str | Path) -> list[ReleaseFile]:
     """The test file and the train/val file below a folder, or the one file that `root` is.
 
-    Other JSON beside them, such as predictions or a report, is passed over. Raises InputError that names file, row and
-    field: of a file that is no JSON, of two files of one kind, of a test file with answers, and where none is the
-    release's.
+    Other JSON beside them, such as predictions or a report, is passed over with a warning. Raises InputError that names
+    file, row and field: of a file that is no JSON, of two files of one kind, of a test file with answers, and where
+    none is the release's.
     """
     root = Path(root)
     candidates = [root] if root.is_file() else _candidates(root)
@@ -57,6 +59,8 @@ def read_files(root: str | Path) -> list[ReleaseFile]:
     if not files:
         more = f"; and {len(others) - _NAMES_SHOWN} more" if len(others) > _NAMES_SHOWN else ""
         raise InputError("; ".join(others[:_NAMES_SHOWN]) + f"{more}; pass the release's JSON itself as --root")
+    for other in others:
+        warnings.warn(f"{other}; passed over", stacklevel=2)
     return [files[kind] for kind in ("trainval", "test") if kind in files]
 
 
@@ -133,7 +137,7 @@ def _not_the_release(rows: Any) -> str | None:
     if not isinstance(rows[0], dict):
         return f" row 0: {str(rows[0])[:40]!r} is not an object"
     missing = next(field for field in ("qa_type", "conversations") if field not in rows[0])
-    return f" row 0 field {missing}: missing, here or in every row"
+    return f" row 0 field {missing}: missing; no row has both qa_type and conversations"
 
 
 def _checked(path: Path, rows: list[Any], escapes: bool) -> ReleaseFile:

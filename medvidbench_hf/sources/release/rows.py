@@ -19,34 +19,14 @@ from typing import Any, NamedTuple
 from medvidbench_hf.sample import LONGEST_SIDE_PX, Box, Canvas, InputError, PublicSample, Region, Sample
 from medvidbench_hf.sources.release.asked import label_list, requested_times
 from medvidbench_hf.sources.release.names import QA_TYPES, Source, source_named
-from medvidbench_hf.sources.release.times import Times, frame_times
+from medvidbench_hf.sources.release.sides import asks_only, is_plain, sides
+from medvidbench_hf.sources.release.times import LARGEST_ID, Times, frame_times, usable_bounds
 from medvidbench_hf.tasks.struc_info import as_dict, as_list, finite, read_truth, unread
 
 VIDEO_TOKEN = "<video>\n"
 UNKNOWN_CANVAS = Canvas(LONGEST_SIDE_PX, LONGEST_SIDE_PX)  # clips nothing
 RELEASE_TERMS = {"test": "CC BY-NC-SA 4.0", "trainval": "gated, non-commercial, no redistribution"}
 
-_PLAIN: frozenset[str] = frozenset()
-#: Fields that belong to the question: of objects these keys, else a plain value.
-QUESTION_FIELDS: dict[str, frozenset[str]] = {
-    **dict.fromkeys(("id", "qa_type", "data_source", "dataset_name", "is_RC"), _PLAIN),
-    "metadata": frozenset(
-        (
-            *("video_id", "fps", "start_frame", "end_frame"),
-            *("input_video_start_frame", "input_video_end_frame", "input_video_start_time", "input_video_end_time"),
-        )
-    ),
-    "RC_info": frozenset(("start_frame", "start_frame_bbox")),
-}
-#: Keys, at any depth, under which files of this kind keep answers; compared without case, spaces and signs.
-ANSWER_FIELDS = frozenset(
-    (
-        *("answers", "gnd", "gt", "truth", "label", "labels", "target", "targets", "solution", "response", "output"),
-        *("reference", "caption", "captions", "bboxdict", "spans", "dcsegments", "skillscores", "skilllevel"),
-        *("cvsscores", "strucinfo", "annotations"),
-    )
-)
-_ASKING = ("human", "system")
 _NUMBER = re.compile(r"(?<![0-9])([0-9]{1,12})\.\w{1,5}$")
 
 NO_VIDEO_ID = "no video id"
@@ -108,7 +88,7 @@ def sample_of(
     if out_of_step(paths, times):
         flags[OUT_OF_STEP] = "the ids say when each frame was"
 
-    question_side, hidden_side = _sides(row)
+    question_side, hidden_side = sides(row)
     extra: dict[str, Any] = {"row": number, "frames": listed, "fields": question_side}
     hidden: dict[str, Any] = {"fields": hidden_side} if hidden_side else {}
     if answered and "struc_info" in row:
@@ -116,7 +96,7 @@ def sample_of(
         hidden_side.pop("struc_info", None)
         hidden["struc_info"] = row["struc_info"]
     if not plain or (reference is not None and not answered):
-        (extra if not answered and _asks_only(row["conversations"]) else hidden)["conversations"] = row["conversations"]
+        (extra if not answered and asks_only(row["conversations"]) else hidden)["conversations"] = row["conversations"]
     elif not human.startswith(VIDEO_TOKEN):
         extra["human"] = human
     if hidden and not answered:
@@ -125,7 +105,7 @@ def sample_of(
     sample = Sample(
         index=index,
         split=split,
-        id="" if row.get("id") is None or not _is_plain(row["id"]) else str(row["id"]),
+        id="" if row.get("id") is None or not is_plain(row["id"]) else str(row["id"]),
         task=task,
         variant=variant,
         source=source.name,
@@ -263,7 +243,7 @@ def _extent(metadata: Mapping[str, Any], times: Times, flags: dict[str, str]) ->
     last_s = times.times_s[-1]
     start_s = 0.0 if times.clock_hz is None else round(times.first_id / times.clock_hz, 6)
     from_s, to_s = (finite(metadata.get(f"input_video_{side}_time")) for side in ("start", "end"))
-    if from_s is not None and to_s is not None and to_s >= from_s:
+    if from_s is not None and to_s is not None and usable_bounds(from_s, to_s):
         if times.clock_hz is None:
             start_s = from_s
         elif abs(from_s - start_s) > times.step / times.clock_hz:
@@ -272,7 +252,9 @@ def _extent(metadata: Mapping[str, Any], times: Times, flags: dict[str, str]) ->
     if times.clock_hz is not None:
         for pair in (("input_video_start_frame", "input_video_end_frame"), ("start_frame", "end_frame")):
             first, last = (finite(metadata.get(key)) for key in pair)
-            if first is not None and last is not None and abs(first - times.first_id) <= times.step and last >= first:
+            if first is None or last is None or abs(first - times.first_id) > times.step:
+                continue
+            if first <= last <= LARGEST_ID:
                 return start_s, round(start_s + max((last - first) / times.clock_hz, last_s), 6)
     return start_s, round(start_s + last_s + 1 / times.fps, 6)
 
@@ -343,57 +325,3 @@ def _conversation(row: Mapping[str, Any]) -> tuple[str, str, str | None, bool]:
     written = [("human", human), *([("gpt", reference)] if reference is not None else [])]
     plain = turns == [{"from": speaker, "value": value} for speaker, value in written]
     return human, question, reference, plain
-
-
-def _sides(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(fields of the question, all others) of a row but for its turns and frames.
-
-    What is empty tells nothing and goes with the question.
-    """
-    question: dict[str, Any] = {}
-    other: dict[str, Any] = {}
-    for field, value in row.items():
-        if field in ("conversations", "video", "sampled_video_frames"):
-            continue
-        keys = QUESTION_FIELDS.get(field)
-        if keys and isinstance(value, dict):
-            question[field] = {k: v for k, v in value.items() if k in keys and _is_plain(v, k == "start_frame_bbox")}
-            if len(question[field]) < len(value):
-                other[field] = {k: v for k, v in value.items() if k not in question[field]}
-        elif value in (None, "", [], {}) or (keys is _PLAIN and _is_plain(value)):
-            question[field] = value
-        else:
-            other[field] = value
-    return question, other
-
-
-def _is_plain(value: Any, or_list: bool = False) -> bool:
-    if or_list and isinstance(value, list):
-        return len(value) <= 8 and all(map(_is_plain, value))
-    return value is None or isinstance(value, str | int | float)
-
-
-def _asks_only(turns: list[dict[str, Any]]) -> bool:
-    return all(turn.get("from") in _ASKING and set(turn) == {"from", "value"} for turn in turns)
-
-
-def answer_key(value: Any, path: str = "") -> str | None:
-    """The first place in a row's JSON that holds an answer, as a path of keys; None where none does.
-
-    An empty list, object or text under such a key holds none. A turn of anybody who does not ask is an answer.
-    """
-    if isinstance(value, dict):
-        if "from" in value and value["from"] not in _ASKING and value.get("value"):
-            return f"{path} (a turn from {str(value['from'])[:20]})"
-        for key, inner in value.items():
-            name = re.sub("[^a-z]", "", str(key).lower())
-            told = name in ANSWER_FIELDS or "answer" in name or "groundtruth" in name
-            if told and inner not in (None, "", [], {}):
-                return f"{path}.{key}".lstrip(".")
-            if found := answer_key(inner, f"{path}.{key}".lstrip(".")):
-                return found
-    if isinstance(value, list):
-        for k, inner in enumerate(value):
-            if found := answer_key(inner, f"{path}[{k}]"):
-                return found
-    return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.sources.release.get.folder import WORK, Record, has, write_record
 from medvidbench_hf.sources.release.get.remote import File, Hub
-from medvidbench_hf.sources.release.rows import answer_key
+from medvidbench_hf.sources.release.sides import answer_key
 
 
 def get_rows(hub: Hub, root: Path, file: File, record: Record, *, there: bool) -> Path:
