@@ -6,6 +6,9 @@ import json
 import os
 import re
 import shutil
+import struct
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from medvidbench_hf.builder import attach, build, read_samples
 from medvidbench_hf.builder.official import export_release
@@ -21,8 +24,18 @@ from medvidbench_hf.builder.stats import picture, stats
 from medvidbench_hf.sample import Canvas, InputError, Sample
 from medvidbench_hf.sources.media import FrameTree, cholec_number, video_file, video_files
 from medvidbench_hf.sources.release import NO_FRAMES_HERE
-from medvidbench_hf.sources.release.doctor import EMPTY, MIS_SIZED, MISSING, OUTSIDE, UNREADABLE, examine
+from medvidbench_hf.sources.release.doctor import (
+    EMPTY,
+    MIS_SIZED,
+    MISSING,
+    MIXED,
+    OUTSIDE,
+    UNREADABLE,
+    examine,
+    frame_size,
+)
 from medvidbench_hf.video import container_times, encode, frames
+from medvidbench_hf.video import picture as image_files
 from tests import release_files
 
 KINDS = {"test": "cleaned_test", "trainval": "trainval"}
@@ -110,10 +123,11 @@ def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
     (root / "AVOS" / "v1" / "2.jpg").touch()
     (root / "AVOS" / "v1" / "1.jpg").symlink_to(secret / "1.jpg")
     (root / "AVOS" / "v1" / "3.jpg").symlink_to("2.jpg")
-    (root / "AVOS" / "v2").symlink_to(secret)
+    (root / "AVOS" / "f").mkdir()
+    (root / "AVOS" / "f" / "v2").symlink_to(secret)
     tree = FrameTree(root)
     assert "outside" in tree.find(["AVOS/v1/1.jpg"]).problem
-    assert "outside" in tree.find(["AVOS/v2/1.jpg"]).problem
+    assert "outside" in tree.find(["AVOS/f/v2/1.jpg"]).problem
     assert tree.find(["AVOS/v1/3.jpg"]).files == (root / "AVOS" / "v1" / "3.jpg",)
     linked = tmp_path / "linked"
     linked.symlink_to(root)
@@ -359,3 +373,236 @@ def test_the_row_of_an_imported_sample_is_its_own_json_and_no_more(built: Path) 
     assert row["answer"] is None
     assert row["truth"] is None
     assert row["answer_extra"] is None
+
+
+# --- frames and folders that someone broke, or arranged in an unusual way ----------------------------------------
+
+
+def touch(*files: Path) -> None:
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def row_of(paths: list[str]) -> dict[str, Any]:
+    return {
+        "id": "x",
+        "qa_type": "tal",
+        "data_source": "CoPESD",
+        "conversations": [{"from": "human", "value": "<video>\nWhen does it happen?"}],
+        "video": paths,
+        "sampled_video_frames": list(range(1, len(paths) + 1)),
+        "metadata": {"video_id": "v1", "fps": "1.0"},
+        "is_RC": False,
+        "RC_info": {},
+    }
+
+
+def write_rows(root: Path, *rows: list[str]) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "test.json").write_text(json.dumps([row_of(paths) for paths in rows]), encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("folders", [("testdata", "valdata"), ("data", "valdata"), ("MedVidBench/testdata", "")])
+def test_frames_of_one_video_in_two_folders_are_all_found(tmp_path: Path, folders: tuple[str, str]) -> None:
+    video = "AVOS/frames_15fps/v1"
+    files = [tmp_path / folder / video / f"{k}.jpg" for k, folder in enumerate(folders)]
+    touch(*files)
+    for stored in ("/root/data/", "/elsewhere/"):
+        found = FrameTree(tmp_path).find([f"{stored}{video}/{k}.jpg" for k in (0, 1, 2)])
+        assert sorted(found.files) == sorted(files), stored
+        assert found.missing == (f"{stored}{video}/2.jpg",)
+
+
+def test_a_frame_that_is_missing_is_not_taken_from_another_source_or_another_file_of_rows(tmp_path: Path) -> None:
+    for folder in ("CholecT50", "CholecTrack20", "testdata/AVOS", "valdata/AVOS"):
+        touch(tmp_path / folder / "videos" / "VID01" / ("2.jpg" if "k" in folder or "val" in folder else "1.jpg"))
+    tree = FrameTree(tmp_path)
+    for folder in ("/root/data/CholecT50", "testdata/AVOS"):
+        assert tree.find([f"{folder}/videos/VID01/1.jpg"]).files
+        assert tree.find([f"{folder}/videos/VID01/2.jpg"]).missing
+
+
+STORED = ("/root/data/", "testdata/", "valdata/", "deep/er/testdata/", "")
+
+
+def test_linked_folders_down_to_the_prefix_depth_are_followed_for_every_stored_prefix(tmp_path: Path) -> None:
+    disk, root = tmp_path / "disk", tmp_path / "root"
+    touch(disk / "AVOS" / "f" / "v1" / "1.jpg", disk / "pool" / "2.jpg", tmp_path / "secret" / "3.jpg")
+    (disk / "AVOS" / "f" / "v1" / "2.jpg").symlink_to(disk / "pool" / "2.jpg")
+    (disk / "AVOS" / "f" / "v1" / "3.jpg").symlink_to(tmp_path / "secret" / "3.jpg")
+    (disk / "AVOS" / "f" / "v2").symlink_to(tmp_path / "secret")
+    for place in ("testdata", "MedVidBench/testdata"):
+        link = root / place
+        link.parent.mkdir(parents=True)
+        link.symlink_to(disk)
+        for stored in STORED:
+            tree = FrameTree(root)
+            found = tree.find([f"{stored}AVOS/f/v1/{k}.jpg" for k in (1, 2)])
+            assert found.files == tuple(link / "AVOS" / "f" / "v1" / f"{k}.jpg" for k in (1, 2)), stored
+            for path in ("AVOS/f/v1/3.jpg", "AVOS/f/v2/3.jpg"):
+                assert tree.find([stored + path]).problem == "a link that leads outside the root", (stored, path)
+        shutil.rmtree(root)
+
+
+def test_a_link_below_the_prefix_depth_is_refused_for_every_stored_prefix(tmp_path: Path) -> None:
+    touch(tmp_path / "secret" / "v1" / "1.jpg")
+    (tmp_path / "root" / "testdata" / "AVOS").mkdir(parents=True)
+    (tmp_path / "root" / "testdata" / "AVOS" / "f").symlink_to(tmp_path / "secret")
+    for stored in STORED:
+        found = FrameTree(tmp_path / "root").find([f"{stored}AVOS/f/v1/1.jpg"])
+        assert (found.files, found.problem) == ((), "a link that leads outside the root"), stored
+
+
+def test_links_in_a_circle_and_what_is_no_file_are_no_frames_and_no_videos(tmp_path: Path) -> None:
+    touch(tmp_path / "AVOS" / "f" / "v1" / "1.jpg", tmp_path / "v1.mp4")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "AVOS" / "f" / "v1" / "2.jpg").symlink_to("2.jpg")
+    (tmp_path / "AVOS" / "f" / "v1" / "3.jpg").symlink_to("nowhere")
+    (tmp_path / "AVOS" / "f" / "v1" / "4.jpg").mkdir()
+    os.mkfifo(tmp_path / "AVOS" / "f" / "v1" / "5.jpg")
+    found = FrameTree(tmp_path).find([f"AVOS/f/v1/{k}.jpg" for k in range(1, 6)])
+    assert len(found.files) == 1
+    assert len(found.missing) == 4
+    (tmp_path / "v2.mp4").symlink_to("nowhere")
+    (tmp_path / "v3.mp4").symlink_to("v3.mp4")
+    os.mkfifo(tmp_path / "v4.mp4")
+    assert set(video_files(tmp_path)) == {"v1"}
+
+
+@pytest.mark.parametrize("path", ["x/" * 3000 + "1.jpg", f"AVOS/{'f' * 300}/1.jpg", f"AVOS/f/v1/{'1' * 300}.jpg"])
+def test_a_path_that_no_disk_can_hold_is_missing_and_says_why(tmp_path: Path, path: str) -> None:
+    touch(tmp_path / "AVOS" / "f" / "v1" / "1.jpg", tmp_path / "x" / "x" / "1.jpg")
+    found = FrameTree(tmp_path).find([path])
+    assert found == ((), (path,), "longer than any path on a disk")
+    (fault,) = examine(write_rows(tmp_path, [path])).faults
+    assert (fault.kind, fault.detail) == (MISSING, found.problem)
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "AVOS" / "f" / "v1" / "1.jpg", tmp_path / "lost+found" / "x" / "y" / "1.jpg")
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> Any:
+        if Path(folder).name in ("v1", "lost+found"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = FrameTree(tmp_path).find(["AVOS/f/v1/1.jpg"])
+    assert found.problem == "a folder that cannot be read (Permission denied)"
+    assert FrameTree(tmp_path).find(["AVOS/f/v2/1.jpg"]).problem == ""
+
+
+def test_any_number_of_unrelated_folders_hides_no_frames_and_missing_ones_cost_no_time(tmp_path: Path) -> None:
+    file = tmp_path / "MedVidBench" / "testdata" / "AVOS" / "frames_15fps" / "v1" / "1.jpg"
+    touch(file)
+    for k in range(1001):
+        (tmp_path / "other" / f"d{k}").mkdir(parents=True)
+    tree = FrameTree(tmp_path)
+    assert tree.find(["/root/data/AVOS/frames_15fps/v1/1.jpg"]).files == (file,)
+    started = time.perf_counter()
+    for k in range(10_000):
+        assert not tree.find([f"/root/data/AVOS/frames_2fps/v{k}/1.jpg"]).files
+    assert time.perf_counter() - started < 2  # 0.1 s; a look at every folder for each took two minutes
+
+
+@pytest.mark.parametrize(
+    "size", ["[1e999, 3]", "[0, 0]", "[-1, 3]", "[true, 3]", "[1000001, 3]", "[640.0, 480]", "[640]", "{}", '"6x4"']
+)
+def test_a_size_of_frames_that_cannot_be_is_an_error_that_names_the_file_and_the_key(tmp_path: Path, size: str) -> None:
+    (tmp_path / "frame_sizes.json").write_text(f'{{"testdata/ok": [640, 480], "AVOS/v\\n1": {size}}}')
+    with pytest.raises(InputError, match=r"frame_sizes\.json field 'AVOS/v\\n1': .*--max-side` again$"):
+        FrameTree(tmp_path).size(tmp_path / "1.jpg")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 100_000, "[]", "9" * 5000, "\udcff", '{"a": [1, 2}'])
+def test_sizes_of_frames_that_are_no_object_are_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "frame_sizes.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"^[^\n]*frame_sizes\.json: [^\n]*--max-side` again$"):
+        FrameTree(tmp_path).size(tmp_path / "1.jpg")
+
+
+def test_the_size_of_a_frame_goes_before_the_size_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "frame_sizes.json").write_text('{"AVOS/v1": [640, 480], "AVOS/v1/2.jpg": [320, 240]}')
+    tree = FrameTree(tmp_path)
+    sizes = [tree.size(tmp_path / "AVOS" / name) for name in ("v1/1.jpg", "v1/2.jpg", "v2/1.jpg")]
+    assert sizes == [(640, 480), (320, 240), None]
+
+
+def test_doctor_calls_whole_only_what_the_build_can_use(tmp_path: Path) -> None:
+    folder = tmp_path / "CoPESD" / "f" / "v1"
+    folder.mkdir(parents=True)
+    image = Image.new("RGB", (64, 48))
+    turned = Image.Exif()
+    turned[0x112] = 6
+    image.save(folder / "turned.jpg", exif=turned)
+    Image.new("I;16", (64, 48)).save(folder / "deep.png")
+    image.convert("P").save(folder / "glass.png", transparency=0)
+    formats = ["WEBP", "GIF", "DDS", "EPS", "BMP", *(["JPEG2000"] if features.check("jpg_2000") else [])]
+    for name in formats:
+        image.save(folder / f"{name}.jpg", format=name)
+    (folder / "bomb.png").write_bytes(_png_head(30_000, 30_000))
+    names = sorted(file.name for file in folder.iterdir())
+    write_rows(tmp_path, [f"CoPESD/f/v1/{name}" for name in names])
+    details = {Path(fault.path).name: fault.detail for fault in examine(tmp_path).faults if fault.kind == UNREADABLE}
+    assert sorted(details) == names
+    assert "EXIF" in details["turned.jpg"]
+    assert "I;16" in details["deep.png"]
+    assert "transparent" in details["glass.png"]
+    assert {details[f"{name}.jpg"] for name in formats} == {"does not decode as JPEG or PNG"}
+    assert not [detail for detail in details.values() if str(tmp_path) in detail]
+    quick = {Path(fault.path).name for fault in examine(tmp_path, decode=False).faults if fault.kind == UNREADABLE}
+    assert quick == set(names) - {"glass.png"}
+
+
+def _png_head(width: int, height: int) -> bytes:
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + bytes(12)
+
+
+def test_a_frame_that_does_not_fit_in_memory_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(path: Path) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(image_files, "check", exhausted)
+    release_files.write_frame(tmp_path / "1.jpg", 1, (64, 48))
+    with pytest.raises(InputError, match="too large"):
+        frame_size(tmp_path / "1.jpg", decode=True)
+
+
+def test_png_and_jpeg_in_one_row_is_a_line_and_not_a_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "CoPESD" / "f" / "v1"
+    folder.mkdir(parents=True)
+    for k in (1, 2):
+        release_files.write_frame(folder / f"{k}.jpg", k, (64, 48))
+    release_files.write_frame(folder / "3.png", 3, (64, 48))
+    (folder / "3.png").rename(folder / "3.jpg")
+    one, two, three = (f"CoPESD/f/v1/{k}.jpg" for k in (1, 2, 3))
+    write_rows(tmp_path, [one, two], [one, two, three], [three])
+    for decode in (True, False):
+        examined = examine(tmp_path, decode=decode)
+        assert not examined.faults
+        assert examined.flags[MIXED] == [f"test 1: {three} is a PNG, {one} a JPEG"]
+
+
+def test_a_row_that_lists_a_frame_three_times_needs_it_once(tmp_path: Path) -> None:
+    gone = "CoPESD/f/v1/1.jpg"
+    (fault,) = examine(write_rows(tmp_path, [gone] * 3, [gone, gone])).faults
+    assert fault.rows == ("test 0", "test 1")
+
+
+def test_control_characters_of_a_path_are_escaped_in_what_doctor_says(tmp_path: Path) -> None:
+    folder = tmp_path / "CoPESD" / "f\x1b[31m" / "v\n1"
+    folder.mkdir(parents=True)
+    (folder / "手\t1.jpg").write_text("not a frame")
+    path = "CoPESD/f\x1b[31m/v\n1"
+    examined = examine(write_rows(tmp_path, [f"{path}/手\t1.jpg", f"{path}/gone\r.jpg"]))
+    assert [fault.path for fault in examined.faults] == [
+        r"CoPESD/f\x1b[31m/v\n1/gone\r.jpg",
+        r"CoPESD/f\x1b[31m/v\n1/手\t1.jpg",
+    ]
+    assert examined.folders == {r"CoPESD/f\x1b[31m": 1}
+    assert all(fault.detail.isprintable() for fault in examined.faults)

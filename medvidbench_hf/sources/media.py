@@ -27,7 +27,7 @@ LINK_LEADS_OUT = "a link that leads outside the root"
 TOO_LONG = "longer than any path on a disk"
 
 _PREFIX_DEPTH = 2  # folders between the root and a path's own first folder, such as testdata/ or MedVidBench/testdata/
-_PREFIXES = ("root", "data", "testdata", "valdata")  # what the release's paths begin with
+_SAYS_NOTHING = ("root", "data")  # rows of either file have /root/data; testdata and valdata are told apart
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # characters
 
 
@@ -44,8 +44,8 @@ class FrameTree:
 
     Rows hold "/root/data/AVOS/...", "testdata/AVOS/..." or other prefixes, and archives unpack to other folders still.
     A path's folder is looked for in the root and in the folders to two levels below it, with none or some of its first
-    parts left out: the longest rest that exists is it. Where several folders hold that rest, as testdata/ and valdata/
-    do, a frame is in the first that has it.
+    parts left out: the longest rest that exists is it. Where several folders have that rest, as below testdata/ and
+    valdata/ for /root/data, a frame is in the first that has it.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -115,8 +115,7 @@ class FrameTree:
         problem = ""
         # A rest of a single part is not enough: another source may have a folder of that name.
         for left_out in range(len(parts) - 1 or len(parts)):
-            # Nor is a rest without its source, where the folder is there and only some frame of it is not.
-            if found and parts[left_out - 1] not in _PREFIXES:
+            if found and parts[left_out - 1] not in _SAYS_NOTHING:
                 break
             for holder in self._holders.get(parts[left_out], ()):
                 folder, why_not = _down(holder, parts[left_out + 1 :])

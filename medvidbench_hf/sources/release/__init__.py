@@ -174,9 +174,9 @@ def _with_frames(record: Row, tree: FrameTree) -> Row:
     paths, _ = frame_list(record.row)
     found = tree.find(paths)
     if found.missing or not found.files:
-        some = f"{found.missing[0][-80:]} and {len(found.missing) - 1} more" if found.missing else "no frames listed"
+        some = f"{found.missing[0][-80:]!r} and {len(found.missing) - 1} more" if found.missing else "no frames listed"
         if found.problem:
-            some = f"{found.problem}: {found.missing[0][-80:]}"
+            some = f"{found.problem}: {found.missing[0][-80:]!r}"
         return replace(record, absent=(NO_FRAMES_HERE, some))
     files = tuple(map(str, found.files))
     return replace(record, file=files[0], frames=files, size=media_size(files, tree))

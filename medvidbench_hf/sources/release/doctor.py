@@ -1,7 +1,7 @@
 """Look at a copy of the release before anything is built from it: every row, every frame, against what is known.
 
-`examine` opens a frame as the build does, so what it calls whole can be built. It decodes each once, at an eighth of its
-size: that reads every byte of a JPEG, so a file that was cut short is found, in a fraction of the time. Nothing is
+`examine` opens a frame as the build does, so what it calls whole can be built. It decodes each once, at an eighth of
+its size: that reads every byte of a JPEG, so a file that was cut short is found, in a fraction of the time. Nothing is
 changed on disk.
 """
 
@@ -131,7 +131,7 @@ def examine(
                 raise InputError(f"{file.path} row {number} {error}") from None
             tally[read.sample.source, str(row["qa_type"])] += 1
             for kind, detail in (read.flags | truth_flags(read.sample)).items():
-                flags[kind].append(f"{name}: {detail}")
+                flags[kind].append(_escaped(f"{name}: {detail}"))
             if chosen and read.sample.source not in chosen:
                 continue
             for path in dict.fromkeys(read.paths):
