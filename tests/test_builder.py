@@ -125,6 +125,7 @@ def test_row_groups_stay_small(folder: Path) -> None:
         assert max(meta.row_group(k).num_rows for k in range(meta.num_row_groups)) <= rows.ROWS_PER_GROUP
 
 
+@pytest.mark.slow
 def test_one_process_and_two_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "simulated"
     build("simulated", other, num_proc=1, videos=VIDEOS)
