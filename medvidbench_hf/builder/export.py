@@ -345,9 +345,9 @@ rows = load_dataset("json", data_files={rows}, split="train")
 SFT reads `prompt` and `completion`. GRPO reads `prompt` and hands every other column to the reward function.
 {_REWARD}
 
-TRL itself (1.16) wires images only: it trains on the text of such rows and drops the clip without a word. Use a
-collator and trainer that read the clip at `path`, as the training scripts of medvidbench_hf do; frame k of the clip
-is at `frame_times_s[k]` seconds."""
+TRL itself (1.16) wires images only: it trains on the text of such rows and drops the clip without a word. It takes a
+collator and a trainer that read the clip at `path`; frame k of the clip is at `frame_times_s[k]` seconds, and
+`medvidbench_hf.video.model_inputs` makes what a processor is handed."""
 
 
 def _set_llamafactory(made: _Export) -> str:
