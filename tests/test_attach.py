@@ -13,7 +13,8 @@ from PIL import Image
 from medvidbench_hf.builder import attach, build, read_build, read_samples, relocate
 from medvidbench_hf.builder.rows import NO_CLIP
 from medvidbench_hf.sample import Canvas, InputError, Sample
-from medvidbench_hf.sources.release import NO_PLACE
+from medvidbench_hf.sources.release import NO_CANVAS, NO_PLACE
+from medvidbench_hf.sources.release.rows import UNKNOWN_CANVAS
 from medvidbench_hf.video import encode, frames
 from tests.release_files import frame_id_of, write_frame
 
@@ -135,12 +136,27 @@ def test_a_row_without_a_clock_is_not_cut_from_just_anywhere_in_its_video(tmp_pa
         write_frame(tmp_path / "frame.png", second, (64, 48))
         pixels[second] = np.asarray(Image.open(tmp_path / "frame.png").convert("RGB"))
     encode(pixels, range(60), tmp_path / "videos" / "c1.mp4")
-    record = build("release", tmp_path / "out", root=root, videos=tmp_path / "videos")
+    record = build("release", tmp_path / "out", root=root, from_videos=tmp_path / "videos")
     assert record.flagged[NO_PLACE] == 1
     cut, not_cut = built(tmp_path / "out")
     assert (shown(cut), not_cut.video) == ([40, 41, 42], None)
-    assert cut.canvas == Canvas(64, 48)
     build("release", tmp_path / "text", root=root, media=False)
     assert attach(tmp_path / "text", tmp_path / "videos", tmp_path / "attached").flagged
     cut, not_cut = built(tmp_path / "attached")
-    assert (shown(cut), not_cut.video, cut.canvas) == ([40, 41, 42], None, Canvas(64, 48))
+    assert (shown(cut), not_cut.video) == ([40, 41, 42], None)
+
+
+def test_the_size_of_a_holders_video_is_not_taken_for_that_of_the_frames_that_boxes_are_in(tmp_path: Path) -> None:
+    question = [{"from": "human", "value": "<video>\nWhen does cutting happen?"}]
+    rows = row("c1", [1, 2, 3]), row("c1", [1, 2, 3], qa_type="tal", conversations=question)
+    root = copy_of(tmp_path / "root", *rows)
+    (tmp_path / "videos").mkdir()
+    encode(np.zeros((9, 24, 32, 3), np.uint8), range(9), tmp_path / "videos" / "c1.mp4")
+    made = [build("release", tmp_path / "cut", root=root, from_videos=tmp_path / "videos")]
+    build("release", tmp_path / "text", root=root, media=False)
+    made.append(attach(tmp_path / "text", tmp_path / "videos", tmp_path / "attached"))
+    for record in made:
+        assert record.flagged == {NO_CANVAS: 1}
+        boxed, timed = built(Path(record.folder))
+        assert boxed.canvas == UNKNOWN_CANVAS
+        assert timed.canvas == Canvas(32, 24)

@@ -185,7 +185,7 @@ def test_the_traps_are_printed_as_the_page_of_the_board(tmp_path: Path, medvidbe
         (["data", "build", "--source", "nurvid", "--root", ".", "--out", "x"], "missing NurViD_annotations.json"),
         (
             ["data", "build", "--source", "nurvid", "--root", "NurViD", "--out", "x", "--videos", "8"],
-            "source nurvid has no option 'videos'",
+            "source nurvid takes no option 'videos'",
         ),
         (["data", "build", "--source", "nurvid", "--root", "NurViD", "--out", "NurViD"], "not empty"),
         (["data", "stats", "NurViD"], "was not built"),
@@ -228,6 +228,43 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     if command not in ([], ["data"]):
         example = " ".join(result.output.split()).partition("Example: ")[2]
         assert f"medvidbench {' '.join(command)}" in example
+
+
+def test_options_and_folders_of_the_official_form_are_told_apart(tmp_path: Path, medvidbench: Medvidbench) -> None:
+    build("simulated", tmp_path / "data", videos=12, media=False)
+    export = ("data", "export", "data", "--format", "release", "--split")
+    assert "without frames" in medvidbench(*export, "test", "--out", "official", cwd=tmp_path)
+    assert "without frames" in medvidbench(*export, "train", "--out", "official", cwd=tmp_path)
+    wrong = [
+        ((*export, "test", "--out", "official"), "medvidbench_test.json is there already: remove it"),
+        ((*export, "trainval", "--out", "official"), "medvidbench_train.json is there already"),
+        ((*export, "test", "--out", "data"), "is not empty and holds no export of this form"),
+        ((*export, "eval", "--out", "new"), "unknown split 'eval'; the release's form takes test, train"),
+        (("data", "export", "data", "--format", "swift", "--out", "new"), "ms-swift, easyr1, release"),
+        (("data", "export", "data", "--format", "trl", "--no-frames", "--out", "new"), "--no-frames is for"),
+        (
+            ("data", "build", "--source", "release", "--root", "official", "--out", "new", "--videos", "3"),
+            "no option 'videos'",
+        ),
+        (("data", "build", "--source", "simulated", "--out", "new", "--from-videos", "."), "no option 'from_videos'"),
+        (
+            ("data", "build", "--source", "release", "--root", "official", "--out", "new", "--from-videos", "data"),
+            "no video of these rows; a file is named as its video",
+        ),
+        (("data", "stats", "official"), "the release's own files are built with --source release"),
+        (("data", "stats", "data", "--plot", "nowhere/x.svg"), "no such folder nowhere"),
+        (("data", "relocate", "nowhere"), "nowhere: no such folder"),
+        (
+            ("data", "attach", "data", "--root", "nowhere", "--out", "new"),
+            "no such folder; --root is the folder that holds the frames or videos",
+        ),
+        (("data", "doctor", "--root", "data"), "no JSON file of the release"),
+    ]
+    for command, message in wrong:
+        assert message in medvidbench(*command, cwd=tmp_path, code=1), command
+    assert "complete and whole" not in medvidbench(
+        "data", "doctor", "--root", "official", cwd=tmp_path, code=1, out=True
+    )
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path: Path) -> None:

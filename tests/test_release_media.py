@@ -325,7 +325,7 @@ def source_videos(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_clips_are_cut_from_the_source_videos_at_the_true_times(
     copy: Path, source_videos: Path, tmp_path: Path
 ) -> None:
-    record = build("release", tmp_path / "built", root=copy, num_proc=2, videos=source_videos)
+    record = build("release", tmp_path / "built", root=copy, num_proc=2, from_videos=source_videos)
     assert record.flagged["its video is missing"]
     cut = [sample for sample in rows_of(tmp_path / "built") if sample.video is not None]
     assert {sample.source for sample in cut} >= {"NurViD", "CholecT50"}  # and other Cholec rows of that number

@@ -27,6 +27,8 @@ def attach(
     """
     if Path(data).is_dir() and Path(data).resolve() == Path(out).resolve():
         raise InputError(f"{out} is the data itself: attach writes a folder of its own")
+    if not overwrite and Path(out).is_dir() and any(Path(out).iterdir()) and not Path(out, "build.json").is_file():
+        raise InputError(f"{out} is not empty and holds no build: choose another folder")
     rows = [sample for split in split_names(data) for sample in read_samples(data, split)]
     reading = attached.reading(str(data), rows, root)
     return make("attached", reading, out, num_proc, overwrite, progress, codec=codec)

@@ -48,9 +48,7 @@ def address(data: str | Path) -> str:
         return str(folder.resolve())
     on_the_hub = str(data).count("/") == 1 and not str(data).startswith((".", "~", "/")) and not folder.parent.is_dir()
     if not on_the_hub:
-        raise InputError(
-            f"{data}: no such folder; --data takes a folder made by `medvidbench data build`, or ORG/NAME on the Hub"
-        )
+        raise InputError(f"{data}: no such folder; give one made by `medvidbench data build`, or ORG/NAME on the Hub")
     return str(data)
 
 

@@ -224,8 +224,14 @@ def read_build(folder: str | Path) -> Built:
     path = Path(folder) / "build.json"
     try:
         return Built(**json.loads(path.read_text(encoding="utf-8")))
+    except NotADirectoryError:
+        raise InputError(f"{folder} is a file, not a built folder") from None
     except FileNotFoundError:
-        raise InputError(f"{path}: not there; {folder} was not built by `medvidbench data build`") from None
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder}: no such folder") from None
+        told = f"; the release's own files are built with --source release --root {folder}"
+        told = told if any(Path(folder).glob("*.json")) else ""
+        raise InputError(f"{path}: not there; {folder} was not built by `medvidbench data build`{told}") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not a build record ({error}); build the folder again with --overwrite") from None
 

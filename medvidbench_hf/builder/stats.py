@@ -28,9 +28,10 @@ _WORD_EDGES = (0, 1, 6, 11, 21, 51, 101, 201, 401, float("inf"))
 class Stats:
     """Counts of a data set, all by split first.
 
-    rows: task -> rows. sources: source -> rows. videos: recordings. clips: different clips. text_only: rows without a
-    clip. duration_s, frames: of clips, by quantile. fps: rate -> rows. answer_words: task -> quantile -> words.
-    durations, words: histograms for the picture. leaks: recordings that several splits share -> those splits.
+    rows: task -> rows. sources: source -> rows. videos: recordings. clips: files, and how many of those on this
+    machine are not at their place. text_only: rows without a clip. duration_s, frames: of clips, or of the seconds
+    that text-only rows are about, by quantile. fps: rate -> rows. answer_words: task -> quantile -> words. durations,
+    words: histograms for the picture. leaks: recordings that several splits share -> those splits.
     """
 
     data: str
@@ -38,6 +39,7 @@ class Stats:
     sources: dict[str, dict[str, int]]
     videos: dict[str, int]
     clips: dict[str, int]
+    clips_not_there: dict[str, int]
     text_only: dict[str, int]
     duration_s: dict[str, dict[str, float]]
     frames: dict[str, dict[str, float]]
@@ -68,6 +70,7 @@ def _tally(rows: Any) -> dict[str, Any]:
     words: dict[str, list[int]] = defaultdict(list)
     clips: dict[Any, tuple[float, int]] = {}
     pairs: set[tuple[str, str]] = set()
+    files: set[str] = set()
     text_only = 0
     for batch in rows.with_format("arrow").iter(1000):
         for row in batch.to_pylist():
@@ -77,6 +80,7 @@ def _tally(rows: Any) -> dict[str, Any]:
             pairs.add((row["source"], row["video_id"]))
             path = row["video"] and row["video"]["path"]
             text_only += not path
+            files.update([path] if path else [])
             duration_s = row["clip_end_s"] - row["clip_start_s"]
             # Text-only rows about the same seconds of a video are about one clip.
             key = path or (row["source"], row["video_id"], row["clip_start_s"], row["clip_end_s"], row["fps"])
@@ -90,7 +94,8 @@ def _tally(rows: Any) -> dict[str, Any]:
         "rows": {task: tasks[task] for task in TASKS if task in tasks},
         "sources": dict(sorted(sources.items())),
         "videos": len({recording(*pair) for pair in pairs}),
-        "clips": len(clips),
+        "clips": len(files),
+        "clips_not_there": sum("://" not in file and not Path(file).is_file() for file in files),
         "text_only": text_only,
         "duration_s": _quantiles([duration_s for duration_s, _ in clips.values()]),
         "frames": _quantiles([n for _, n in clips.values()]),

@@ -100,6 +100,7 @@ def run(
 
     Example: `medvidbench run --model prior --data nurvid --out runs/prior`
     """
+    from medvidbench_hf.builder import read_samples
     from medvidbench_hf.evaluation import run as run_model
 
     chosen = [task.strip() for task in tasks.split(",") if task.strip()]
@@ -115,8 +116,10 @@ def run(
         resume=resume,
         progress=True,
     )
+    scored = next(read_samples(data, split)).answer is not None
+    step = f"score {folder}" if scored else f"submit {folder} --data {data} --out submission.json"
     console.print(
-        f"answers in {folder / 'predictions.jsonl'}; next: medvidbench score {folder}", highlight=False, soft_wrap=True
+        f"answers in {folder / 'predictions.jsonl'}; next: medvidbench {step}", highlight=False, soft_wrap=True
     )
 
 

@@ -50,6 +50,18 @@ def get(
     plan = download.plan(which, root, revision=revision, sources=_names(sources), max_side_px=max_side)
     print_plan(plan)
     if dry_run:
+        if json_file:
+            chosen = (
+                "which",
+                "repo",
+                "revision",
+                "n_frames",
+                "present",
+                "download_bytes",
+                "needed_bytes",
+                "free_bytes",
+            )
+            write_json(json_file, {name: getattr(plan, name) for name in chosen})
         return
     got = download.get(plan, progress=True)
     print_got(got)
@@ -102,7 +114,10 @@ def build(
     clips: Codec = "h264",
     media: Annotated[bool, typer.Option(help="--no-media makes text-only rows; not for nurvid.")] = True,
     from_videos: Annotated[
-        Path | None, typer.Option(help="release only: cut the clips from the videos in this folder, not from frames.")
+        Path | None,
+        typer.Option(
+            help="release only: cut clips from the videos below this folder, named <video_id>.mp4, not from frames."
+        ),
     ] = None,
     validation: Annotated[
         float | None, typer.Option(help="release only: share of the train/val rows for validation, by video.")
@@ -122,9 +137,7 @@ def build(
     from medvidbench_hf.builder import build as build_folder
     from medvidbench_hf.evaluation.run import write_json
 
-    given = {"validation": validation, "seed": seed, "videos": videos if from_videos is None else from_videos}
-    if from_videos is not None and videos is not None:
-        raise InputError("--videos is a number of simulated videos, --from-videos a folder of the release's: give one")
+    given = {"validation": validation, "seed": seed, "videos": videos, "from_videos": from_videos}
     options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if not media:
         options["media"] = False
@@ -146,7 +159,10 @@ def build(
 @app.command("attach")
 def attach(
     data: Annotated[str, typer.Argument(help="Text-only rows: a built folder, or ORG/NAME on the Hub.")],
-    root: Annotated[Path, typer.Option(help="Folder with your videos or frames, in any folders below it.")],
+    root: Annotated[
+        Path,
+        typer.Option(help="Folder with your frames, or your videos named <video_id>.mp4, in any folders below it."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     overwrite: Overwrite = False,
     num_proc: NumProc = 0,
@@ -184,11 +200,16 @@ def export(
 
     Example: `medvidbench data export built --format ms-swift --split train --out swift`
     """
+    from medvidbench_hf.builder.export import FORMATS
     from medvidbench_hf.builder.export import export as write
     from medvidbench_hf.builder.official import export_release
 
     if task not in (*TASKS, "all"):
         raise InputError(f"unknown task {task!r}; known: {', '.join(TASKS)}, all")
+    if form not in (*FORMATS, "release"):
+        raise InputError(f"unknown format {form!r}; known: {', '.join(FORMATS)}, release")
+    if form != "release" and not frames:
+        raise InputError(f"--no-frames is for --format release; {form} reads the clips")
     if form == "release":
         made = export_release(data, split, out, task=task, frames=frames)
         without = f", {made.without_frames:,} without frames" if made.without_frames else ""
@@ -217,6 +238,8 @@ def stats(
     json_target(json_file)
     if plot is not None and plot.suffix != ".svg":
         raise InputError(f"--plot {plot}: the picture is an .svg file")
+    if plot is not None and not plot.parent.is_dir():
+        raise InputError(f"--plot {plot}: no such folder {plot.parent}")
     found = count(data)
     print_stats(found)
     if plot is not None:

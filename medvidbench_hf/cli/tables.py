@@ -20,7 +20,7 @@ def table(title: str, *columns: str) -> Table:
     made = Table(title=title, title_justify="left")
     made.add_column(columns[0], no_wrap=True, min_width=12)
     for name in columns[1:]:
-        made.add_column(name, justify="right", no_wrap=True, min_width=max(map(len, name.split("\n"))))
+        made.add_column(name, justify="right", no_wrap=True, overflow="fold", min_width=max(map(len, name.split("\n"))))
     return made
 
 
@@ -200,7 +200,8 @@ def print_build(built: Any) -> None:
 
 def print_plan(plan: Any) -> None:
     """What a download would move, and where to."""
-    say(f"{plan.repo} at {plan.revision}, {'as before' if plan.recorded else 'from now on the commit of this folder'}")
+    kept = "the commit of this folder" if plan.recorded else "its commit of today, which the folder will keep"
+    say(f"{plan.repo} at {plan.revision}, {kept}")
     listed = ", ".join(f"{folder} {n:,}" for folder, n in sorted(plan.found.items()))
     say(f"frames: {plan.n_frames:,} asked for, {plan.present:,} there, {len(plan.todo):,} to come; in all {listed}")
     say(
@@ -256,6 +257,8 @@ def print_examined(examined: Any) -> None:
             bullet(f"and {len(faults) - FAULTS_SHOWN} more: --json FILE lists them all")
     if examined.healthy:
         say("this copy is complete and whole")
+    elif examined.faults:
+        say("`medvidbench data get` fetches what is missing or cut; `data build` keeps these rows, without their clips")
 
 
 def print_stats(found: Any) -> None:
@@ -277,6 +280,8 @@ def print_stats(found: Any) -> None:
         made.add_row(f"words, {task}", *(_spread(found.answer_words[s].get(task, {})) for s in splits))
     console.print(made)
     say("a spread is median (least to most)")
+    if lost := sum(found.clips_not_there.values()):
+        say(f"{lost:,} clips are not at their place: after a move run `medvidbench data relocate {found.data}`")
     shared: dict[str, list[str]] = {}
     for recording, where in found.leaks.items():
         shared.setdefault(" and ".join(where), []).append(recording)
@@ -287,7 +292,7 @@ def print_stats(found: Any) -> None:
 
 
 def _spread(quantiles: dict[str, float]) -> str:
-    return f"{quantiles['median']:g} ({quantiles['min']:g} to {quantiles['max']:g})" if quantiles else "-"
+    return f"{quantiles['median']:g} ({quantiles['min']:g}-{quantiles['max']:g})" if quantiles else "-"
 
 
 def say(text: str) -> None:

@@ -62,6 +62,8 @@ def read_answered(run: str | Path, data: str | Path | None = None, split: str | 
     if record is None:
         record = {"split": split or "test", "model": Path(run).name}
         notes = (f"{run}: taken as answers to the {record['split']} split of {data}",)
+    if record.get("subset"):
+        notes = (*notes, f"{run}: only the subset {record['subset']!r} of the {record['split']} split was asked")
     samples = select(data, record["split"], record.get("tasks", ()), record.get("limit"), record.get("subset", ""))
     if not file.keyed and len(file.entries) != len(samples):
         raise InputError(

@@ -167,8 +167,8 @@ def _answered(out: Path, config: dict[str, Any], config_hash: str, resume: bool)
         raise InputError(f"{out} holds a run: --resume goes on with it, or choose another folder")
     before = read_run(out)
     if before.get("config_hash") != config_hash:
-        differing = [name for name, value in config.items() if before.get(name) != value]
-        changes = "; ".join(f"{name} was {before.get(name)!r}, now {config[name]!r}" for name in differing)
+        differing = [name for name in (*config, "subset") if before.get(name) != config.get(name)]
+        changes = "; ".join(f"{name} was {before.get(name)!r}, now {config.get(name)!r}" for name in differing)
         raise InputError(f"{out} holds another run ({changes}): choose another folder")
     cut_torn_line(out / FILE_NAME)  # before reading: its answer would count as given and then be cut
     if not (out / FILE_NAME).exists() or not (out / FILE_NAME).read_bytes().strip():

@@ -77,7 +77,7 @@ def read_source(name: str, root: str | Path | None, options: dict[str, Any]) -> 
     known = [option for option in signature(module.read).parameters if option != "root"]
     for option in options:
         if option not in known:
-            raise InputError(f"source {name} has no option {option!r}; it has {', '.join(known) or 'none'}")
+            raise InputError(f"source {name} takes no option {option!r}; it takes {', '.join(known) or 'none'}")
     return module.read(root, **options)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from medvidbench_hf.sample import Canvas, InputError, Sample
 from medvidbench_hf.sources import Flagged, Reading, clip_parts
 from medvidbench_hf.sources.media import FrameTree, video_file, video_files
-from medvidbench_hf.sources.release import clip_path, clip_seconds, media_size
+from medvidbench_hf.sources.release import NO_CANVAS, clip_path, clip_seconds, media_size, no_canvas
 from medvidbench_hf.sources.release.rows import UNKNOWN_CANVAS, listed_paths, place_is_known
 
 NOT_FOUND = "no video or frames found"
@@ -74,7 +74,11 @@ def samples(row: Row) -> Iterator[Sample | Flagged]:
     if row.file is not None:
         frames = listed_paths(sample) or (f"{sample.clip_start_s:.3f}", f"{sample.clip_end_s:.3f}")
         sample = replace(sample, canvas=row.size or sample.canvas)
-        yield replace(sample, video=clip_path(sample, frames))
+        sample = replace(sample, video=clip_path(sample, frames))
+        yield sample
+        if no_canvas(sample):
+            about = f"{sample.source} {sample.video_id}: its boxes are in pixels of frames that were not found"
+            yield Flagged(sample.source, row.split, row.video_id, sample.task, NO_CANVAS, about, sample.index)
         return
     yield sample if row.clip is None else replace(sample, video=str(Path("clips", *clip_parts(row.clip))))
     if sample.video is None:
@@ -101,5 +105,7 @@ def _found(sample: Sample, tree: FrameTree, videos: Mapping[str, Sequence[Path]]
         frames = tuple(map(str, found.files))
         return row._replace(file=frames[0], frames=frames, size=media_size(frames, tree) if unknown else None)
     if place_is_known(sample) and (file := video_file(videos, sample.source, sample.video_id)):
-        return row._replace(file=str(file), size=media_size([file]) if unknown else None)
+        # The size of a video says nothing about boxes, which are in pixels of the frames that the rows were made from.
+        boxed = sample.task in ("stg", "region_caption")
+        return row._replace(file=str(file), size=media_size([file]) if unknown and not boxed else None)
     return row

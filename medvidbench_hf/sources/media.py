@@ -51,7 +51,7 @@ class FrameTree:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise InputError(f"{root}: no such folder; --root is the folder that holds the release's files")
+            raise InputError(f"{root}: no such folder; --root is the folder that holds the frames or videos")
         self._places: dict[str, tuple[list[_Folder], str]] = {}
 
     def find(self, paths: Sequence[str]) -> Found:

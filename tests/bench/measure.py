@@ -1,6 +1,7 @@
 """Measure the build and the parsers, and write what was measured to measured.json.
 
     make bench
+    python -m tests.bench.measure clips score    only these parts, the others stay
 
 Times on shared machines are noise, so the README's table (readme_table.py) gives them with the machine, once, and no
 test looks at them. Memory is the proportional set size of the process and its workers, sampled ten times a second.
@@ -50,21 +51,33 @@ RELEASE_SHARE = float(os.environ.get("MEDVIDBENCH_BENCH_RELEASE", "1.0"))  # of 
 ROWS_VIDEOS = int(os.environ.get("MEDVIDBENCH_BENCH_VIDEOS", "43200"))  # 531,850 rows and some more
 
 
+PARTS: dict[str, Callable[[], Any]] = {
+    "machine": lambda: {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+    },
+    "build_text": lambda: build("--source", "simulated", "--videos", str(ROWS_VIDEOS), "--no-media"),
+    "build_clips": lambda: build("--source", "simulated"),
+    "release_text": lambda: release((50, 180), "--no-media"),
+    "release_clips": lambda: release((8, 16), "--clips", "copy"),
+    "clips": lambda: in_folder(clips.measure),
+    "streaming": lambda: in_folder(streaming.measure),
+    "render": lambda: render_ms(),
+    "parse": lambda: parse_growth(),
+    "score": lambda: score_seconds(),
+    "board_parse": lambda: board_growth(),
+}
+
+
 def main() -> None:
-    measured = {
-        "machine": {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
-        "build_text": build("--source", "simulated", "--videos", str(ROWS_VIDEOS), "--no-media"),
-        "build_clips": build("--source", "simulated"),
-        **release(),
-        "clips": in_folder(clips.measure),
-        "streaming": in_folder(streaming.measure),
-        "render": render_ms(),
-        "parse": parse_growth(),
-        "score": score_seconds(),
-        "board_parse": board_growth(),
-    }
-    (HERE / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
-    print(json.dumps(measured, indent=1))
+    """Measure the parts named on the command line, all without any, and put them into measured.json."""
+    place = HERE / "measured.json"
+    measured = json.loads(place.read_text()) if sys.argv[1:] else {}
+    for name in sys.argv[1:] or PARTS:
+        measured[name] = PARTS[name]()
+        print(name, json.dumps(measured[name], indent=1), flush=True)
+    place.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def build(*arguments: str) -> dict[str, Any]:
@@ -89,19 +102,14 @@ def build(*arguments: str) -> dict[str, Any]:
         }
 
 
-def release() -> dict[str, Any]:
-    """Build the test file's 6,245 rows: text-only with full lists of frames, and from small frames with every clip."""
+def release(frames: tuple[int, int], *arguments: str) -> dict[str, Any]:
+    """Build the test file's 6,245 rows over some 4,000 clips; frames: how many a row lists, from and to."""
     with tempfile.TemporaryDirectory() as place:
-        text, media = Path(place, "text"), Path(place, "media")
-        for root, frames in ((text, (50, 180)), (media, (8, 16))):
-            root.mkdir()
-            rows = release_files.test_rows(1, RELEASE_SHARE, frames=frames)
-            (root / "test.json").write_text(json.dumps(rows), encoding="utf-8")
-        release_files.write_frames(rows, media)
-        return {
-            "release_text": build("--source", "release", "--root", str(text), "--no-media"),
-            "release_clips": build("--source", "release", "--root", str(media), "--clips", "copy"),
-        }
+        rows = release_files.test_rows(1, RELEASE_SHARE, frames=frames)
+        Path(place, "test.json").write_text(json.dumps(rows), encoding="utf-8")
+        if "--no-media" not in arguments:
+            release_files.write_frames(rows, place)
+        return build("--source", "release", "--root", place, *arguments)
 
 
 def in_folder(measure: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:

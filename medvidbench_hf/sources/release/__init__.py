@@ -28,15 +28,18 @@ from medvidbench_hf.sources.media import SIZES_FILE, VIDEO_SUFFIXES, FrameTree, 
 from medvidbench_hf.sources.release.checks import truth_flags
 from medvidbench_hf.sources.release.files import ReleaseFile, read_files, row_splits
 from medvidbench_hf.sources.release.names import PUBLISHED_ROWS
-from medvidbench_hf.sources.release.rows import frame_list, row_times, sample_of, source_of
+from medvidbench_hf.sources.release.rows import UNKNOWN_CANVAS, frame_list, row_times, sample_of, source_of
 from medvidbench_hf.sources.splits import leaks
+from medvidbench_hf.tasks.struc_info import as_dict
 
-__all__ = ["Row", "clip_frames", "clip_path", "clip_seconds", "media_size", "read", "samples"]
+__all__ = ["Row", "clip_frames", "clip_path", "clip_seconds", "media_size", "no_canvas", "read", "samples"]
 
 VALIDATION = 0.12  # of the train/val rows; the cut of 12 % by video is the one in use elsewhere
 NO_FRAMES_HERE = "frames are missing"
 NO_VIDEO_HERE = "its video is missing"
 NO_PLACE = "its place in its video is not known"
+NO_CANVAS = "the size of its original frames is not known"
+BOXED = ("stg", "region_caption", "region_caption_gpt", "region_caption_gemini")
 FRAMES_TRIED = 5
 
 
@@ -64,22 +67,24 @@ class Row:
 def read(
     root: str | Path | None,
     *,
-    videos: str | Path | None = None,
+    from_videos: str | Path | None = None,
     media: bool = True,
     validation: float = VALIDATION,
     seed: int = 0,
 ) -> Reading:
     """Read the release's files below `root`, or the one file that it is, and find each row's frames.
 
-    videos: a folder with the source videos, to cut the clips from them and not from frames. media: False makes
+    from_videos: a folder with the source videos, to cut the clips from them and not from frames. media: False makes
     text-only rows. validation: the share of the train/val rows that becomes the validation split, by video. Raises
     InputError that names file, row and field.
     """
     if root is None:
         raise InputError("release needs --root: the folder that `medvidbench data get` filled")
+    if from_videos is not None and not media:
+        raise InputError("from_videos makes clips, without media there are none: give one of the two")
     files = read_files(root)
-    tree = FrameTree(_folder(root)) if media and videos is None else None
-    on_disk = video_files(videos) if media and videos is not None else None
+    tree = FrameTree(_folder(root)) if media and from_videos is None else None
+    on_disk = video_files(from_videos) if from_videos is not None else None
     sizes: dict[Path, Canvas | None] = {}
     rows: list[Row] = []
     for file in files:
@@ -95,8 +100,11 @@ def read(
             except InputError as error:
                 raise InputError(f"{file.path} row {number} {error}") from None
             rows.append(record)
+    if on_disk is not None and not any(row.file for row in rows):
+        first = next((row.video_id for row in rows if row.video_id), "<video_id>")
+        raise InputError(f"{from_videos}: no video of these rows; a file is named as its video, such as {first}.mp4")
     sizes_file = _folder(root) / SIZES_FILE
-    options = {"videos": str(videos) if videos else None, "media": media, "validation": validation, "seed": seed}
+    options = {"from_videos": from_videos and str(from_videos), "media": media, "validation": validation, "seed": seed}
     return Reading(
         videos=rows,
         found={f"{file.kind} rows": len(file.rows) for file in files},
@@ -122,6 +130,8 @@ def samples(row: Row) -> Iterator[Sample | Flagged]:
     flags |= truth_flags(sample)
     if row.file is not None:
         sample = replace(sample, video=clip_path(sample, paths))
+        if no_canvas(sample):
+            flags[NO_CANVAS] = "its boxes are in pixels of the release's frames, the clip is from a video"
     yield sample
     for reason, detail in flags.items():
         yield Flagged(sample.source, row.split, sample.video_id, sample.task, reason, detail, row.index)
@@ -163,6 +173,11 @@ def media_size(files: Sequence[str | Path], tree: FrameTree | None = None) -> Ca
     return None
 
 
+def no_canvas(sample: Sample) -> bool:
+    """Whether a row asks about boxes whose frame nobody knows."""
+    return sample.canvas == UNKNOWN_CANVAS and sample.task in ("stg", "region_caption")
+
+
 def clip_path(sample: Sample, paths: Sequence[str]) -> str:
     """Where a clip is kept: one file for the same frames at the same times, whatever the number of questions."""
     digest = hashlib.sha256(repr((sample.source, paths, sample.frame_times_s)).encode()).hexdigest()[:12]
@@ -188,6 +203,9 @@ def _with_video(record: Row, on_disk: dict[str, list[Path]], sizes: dict[Path, C
     file = video_file(on_disk, source_of(record.row).name, record.video_id)
     if file is None:
         return replace(record, absent=(NO_VIDEO_HERE, f"no file is called {record.video_id}"))
+    # Boxes are in pixels of the release's own frames: a holder's video may be of another size.
+    if record.row["qa_type"] in BOXED or as_dict(record.row.get("RC_info")):
+        return replace(record, file=str(file))
     if file not in sizes:
         sizes[file] = media_size([file])
     return replace(record, file=str(file), size=sizes[file])

@@ -22,6 +22,7 @@ from medvidbench_hf.tasks.struc_info import struc_info
 
 _CLOCKS_HZ = (1, 2, 5, 10, 15, 25, 30, 50, 100, 200, 500, 1000)
 _JPEG_QUALITY = 95
+MARKER = ".medvidbench-release"  # of a folder that an export may add to
 _QA_NAMES = {pair: name for name, pair in QA_TYPES.items()}
 
 
@@ -41,8 +42,11 @@ def write_release(samples: Iterable[Sample], kind: str, out: str | Path, *, fram
     has none. Frames that are there already are not written again. Raises InputError that names the row.
     """
     out = Path(out)
-    rows, seen = [], set()
-    n_frames = without = 0
+    path = _free(out, kind)
+    rows: list[dict[str, Any]] = []
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    written: set[str] = set()
+    without = 0
     for sample in samples:
         if kind != "test" and sample.answer is None:
             raise InputError(f"{sample.split}[{sample.index}] has no answer: only the test form is for such rows")
@@ -52,16 +56,32 @@ def write_release(samples: Iterable[Sample], kind: str, out: str | Path, *, fram
             without += 1
         elif frames and (sample.video, tuple(row["video"])) not in seen:
             seen.add((sample.video, tuple(row["video"])))
-            n_frames += _write_frames(sample, row["video"], out)
-    path = out / f"medvidbench_{kind}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+            written.update(_write_frames(sample, row["video"], out))
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return WrittenRelease(path, len(rows), n_frames, without)
+    return WrittenRelease(path, len(rows), len(written), without)
+
+
+def _free(out: Path, kind: str) -> Path:
+    """The JSON file to write, in a folder that is new, empty, or of an earlier export of another kind."""
+    path, marker = out / f"medvidbench_{kind}.json", out / MARKER
+    try:
+        there = [entry.name for entry in out.iterdir()] if out.exists() else []
+    except NotADirectoryError:
+        raise InputError(f"{out} is a file, not a folder") from None
+    if there and MARKER not in there:
+        raise InputError(f"{out} is not empty and holds no export of this form: choose another folder")
+    of_the_kind = ("test",) if kind == "test" else ("train", "validation", "trainval")
+    clash = next((name for name in there if name in {f"medvidbench_{other}.json" for other in of_the_kind}), None)
+    if clash:
+        raise InputError(f"{out / clash} is there already: remove it, or choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    return path
 
 
 def official_row(sample: Sample, *, answered: bool) -> dict[str, Any]:
@@ -124,8 +144,8 @@ def _question_side(sample: Sample, row: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **frames, "conversations": human}
 
 
-def _write_frames(sample: Sample, paths: Sequence[str], out: Path) -> int:
-    """Write the frames of a clip under these paths, at canvas size; how many."""
+def _write_frames(sample: Sample, paths: Sequence[str], out: Path) -> Sequence[str]:
+    """Write the frames of a clip under these paths, at canvas size; those that were not there."""
     from PIL import Image
 
     from medvidbench_hf.video import frames
@@ -136,7 +156,7 @@ def _write_frames(sample: Sample, paths: Sequence[str], out: Path) -> int:
             where = f"{sample.split}[{sample.index}] field video: {path[-100:]!r}"
             raise InputError(f"{where} points outside the root; --no-frames writes the JSON alone")
     if all(place.is_file() for place in places):
-        return 0
+        return ()
     assert sample.video is not None
     pixels = frames(sample.video)
     if len(pixels) != len(places):
@@ -152,4 +172,4 @@ def _write_frames(sample: Sample, paths: Sequence[str], out: Path) -> int:
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
-    return len(places)
+    return paths
