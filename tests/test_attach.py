@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,23 @@ def test_a_row_without_a_clock_is_not_cut_from_just_anywhere_in_its_video(tmp_pa
     assert attach(tmp_path / "text", tmp_path / "videos", tmp_path / "attached").flagged
     cut, not_cut = built(tmp_path / "attached")
     assert (shown(cut), not_cut.video) == ([40, 41, 42], None)
+
+
+def test_a_video_whose_header_lies_about_its_length_is_named_and_not_believed(tmp_path: Path) -> None:
+    copy_of(tmp_path / "root", row("c1", [1, 2, 3]), row("c1", [40, 41, 42]))
+    (tmp_path / "videos").mkdir()
+    encode(np.zeros((9, 48, 64, 3), np.uint8), range(9), tmp_path / "whole.mp4")
+    file = tmp_path / "videos" / "c1.mkv"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "whole.mp4", "-c", "copy", file], check=True)
+    content = bytearray(file.read_bytes())
+    at = content.index(b"\x44\x89\x88") + 3  # the duration of the segment in milliseconds, eight bytes
+    struct.pack_into(">d", content, at, 3_600_000.0)
+    file.write_bytes(content)
+    record = build("release", tmp_path / "out", root=tmp_path / "root", from_videos=tmp_path / "videos")
+    assert any("its header says 3600.0 s, its frames last 9.0 s" in warning for warning in record.warnings)
+    assert record.flagged[NO_CLIP] == 1
+    cut, beyond = built(tmp_path / "out")
+    assert (len(frames(cut.video or "")), beyond.video) == (3, None)
 
 
 def test_the_size_of_a_holders_video_is_not_taken_for_that_of_the_frames_that_boxes_are_in(tmp_path: Path) -> None:

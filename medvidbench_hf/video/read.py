@@ -36,6 +36,7 @@ class Probe(NamedTuple):
     width: int
     height: int
     duration_s: float  # from the first frame to the end of the last; nan for a folder, which has no times
+    stated_s: float = nan  # what FFmpeg takes from the header instead, and nothing here follows; nan for nothing
 
 
 def need_decoder() -> None:
@@ -120,7 +121,9 @@ def probe(video: Video) -> Probe:
         return Probe(len(files), *first, nan)
     with _decoding(video) as decoder:
         said = decoder.metadata
-        return Probe(len(decoder), said.width, said.height, said.end_stream_seconds - said.begin_stream_seconds)
+        duration_s = said.end_stream_seconds - said.begin_stream_seconds
+        stated_s = said.duration_seconds_from_header
+        return Probe(len(decoder), said.width, said.height, duration_s, nan if stated_s is None else stated_s)
 
 
 def frame_files(folder: Path) -> list[Path]:

@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from medvidbench_hf.sources.release.rows import UNKNOWN_CANVAS, frame_list, row_
 from medvidbench_hf.sources.splits import leaks
 from medvidbench_hf.tasks.struc_info import as_dict
 
+if TYPE_CHECKING:
+    from medvidbench_hf.video import Probe
+
 __all__ = ["Row", "clip_frames", "clip_path", "clip_seconds", "media_size", "no_canvas", "read", "samples"]
 
 VALIDATION = 0.12  # of the train/val rows; the cut of 12 % by video is the one in use elsewhere
@@ -41,6 +45,7 @@ NO_PLACE = "its place in its video is not known"
 NO_CANVAS = "the size of its original frames is not known"
 BOXED = ("stg", "region_caption", "region_caption_gpt", "region_caption_gemini")
 FRAMES_TRIED = 5
+HEADER_SLACK_S = 2.0  # audio may run on, and containers round
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +152,9 @@ def clip_frames(row: Row, sample: Sample) -> np.ndarray | Sequence[Path]:
 
 def clip_seconds(file: str | Path, sample: Sample) -> np.ndarray:
     """The frames of a sample out of its source video; (n, height, width, 3) uint8. InputError where it is too short."""
-    from medvidbench_hf.video import frames_at, probe
+    from medvidbench_hf.video import frames_at
 
-    end_s, lasts_s = sample.clip_start_s + sample.frame_times_s[-1], probe(file).duration_s
+    end_s, lasts_s = sample.clip_start_s + sample.frame_times_s[-1], probed(str(file)).duration_s
     if end_s > lasts_s + sample.frame_interval_s:
         raise InputError(f"{file} lasts {lasts_s:.1f} s, but the clip's last frame is at {end_s:.1f} s of its video")
     return frames_at(file, [sample.clip_start_s + t for t in sample.frame_times_s])
@@ -160,17 +165,25 @@ def media_size(files: Sequence[str | Path], tree: FrameTree | None = None) -> Ca
 
     Frames that were made smaller are known to the tree. None where nothing can be read: the build says so of the clip.
     """
-    from medvidbench_hf.video import picture, probe
+    from medvidbench_hf.video import picture
 
     for file in files[:FRAMES_TRIED]:
         if tree is not None and (kept := tree.size(Path(file))):
             return kept
         with suppress(InputError):
             if Path(file).suffix.lower() in VIDEO_SUFFIXES:
-                found = probe(file)
+                found = probed(str(file))
                 return Canvas(found.width, found.height)
             return picture.size_of(Path(file))
     return None
+
+
+@lru_cache(maxsize=256)
+def probed(file: str) -> Probe:
+    """`video.probe` of a source video, which goes over all of it: once a process. InputError as there."""
+    from medvidbench_hf.video import probe
+
+    return probe(file)
 
 
 def no_canvas(sample: Sample) -> bool:
@@ -220,6 +233,12 @@ def _warnings(rows: Sequence[Row]) -> Iterator[str]:
                 f"{absent[0].number}: {absent[0].absent and absent[0].absent[1]}"
             )
 
+    for file in sorted({row.file for row in rows if row.file and not row.frames}):
+        with suppress(InputError):  # a video that cannot be read is told with its rows
+            found = probed(file)
+            if abs(found.stated_s - found.duration_s) > HEADER_SLACK_S:
+                lasts = f"its frames last {found.duration_s:.1f} s, which counts"
+                yield f"{file}: its header says {found.stated_s:.1f} s, {lasts}"
     by_split: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
         by_split.setdefault(row.split, []).append((source_of(row.row).name, row.video_id))
