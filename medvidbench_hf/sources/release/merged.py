@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medvidbench_hf.sample import LONGEST_SIDE_PX, VARIANTS, Canvas, InputError, Sample
+from medvidbench_hf.sample import VARIANTS, InputError, Sample
 from medvidbench_hf.sources.release.names import Source, source_named
+from medvidbench_hf.sources.release.rows import UNKNOWN_CANVAS
 from medvidbench_hf.tasks.struc_info import as_dict, finite, read_truth
-
-UNKNOWN_CANVAS = Canvas(LONGEST_SIDE_PX, LONGEST_SIDE_PX)  # clips nothing
 
 
 def merged_sample(index: int, record: Mapping[str, Any], task: str, options: Sequence[str] = ()) -> Sample:
