@@ -261,28 +261,27 @@ def relocate(folder: str | Path) -> int:
     folder = Path(folder).resolve()
     built = read_build(folder)
     tables = sorted(folder.glob("data/*/*.parquet"))
-    try:
-        places = {path: _places(path, folder) for path in tables}
-        changed = 0
-        for path in tables:
-            partial = path.with_suffix(".partial")
-            try:
-                with pq.ParquetFile(path) as table, pq.ParquetWriter(partial, table.schema_arrow) as writer:
-                    for batch in table.iter_batches(ROWS_PER_GROUP):
-                        clips = batch.column("video").to_pylist()
-                        for clip in clips:
-                            place = clip and places[path].get(clip["path"])
-                            if place:
-                                changed += place != clip["path"]
-                                clip["path"] = place
-                        column = batch.schema.get_field_index("video")
-                        kind = batch.schema.field(column).type
-                        writer.write_batch(batch.set_column(column, "video", pa.array(clips, kind)))
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{folder}: not a readable Parquet file ({error})") from None
+    places = {path: _places(path, folder) for path in tables}
+    changed = 0
+    for path in tables:
+        partial = path.with_suffix(".partial")
+        try:
+            with pq.ParquetFile(path) as table, pq.ParquetWriter(partial, table.schema_arrow) as writer:
+                for batch in table.iter_batches(ROWS_PER_GROUP):
+                    clips = batch.column("video").to_pylist()
+                    for clip in clips:
+                        place = clip and places[path].get(clip["path"])
+                        if place:
+                            changed += place != clip["path"]
+                            clip["path"] = place
+                    column = batch.schema.get_field_index("video")
+                    kind = batch.schema.field(column).type
+                    writer.write_batch(batch.set_column(column, "video", pa.array(clips, kind)))
+            partial.replace(path)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+        finally:
+            partial.unlink(missing_ok=True)
     stamp_card(folder)
     _write_build(replace(built, folder=str(folder)), folder)
     return changed
@@ -290,13 +289,16 @@ def relocate(folder: str | Path) -> int:
 
 def _places(table: Path, folder: Path) -> dict[str, str]:
     """Clip path in a table -> where that clip is in the folder."""
-    with pq.ParquetFile(table) as rows:
-        paths = {
-            clip["path"]
-            for batch in rows.iter_batches(ROWS_PER_GROUP, columns=["video"])
-            for clip in batch.column("video").to_pylist()
-            if clip and clip["path"] and not clip["path"].startswith("hf://")
-        }
+    try:
+        with pq.ParquetFile(table) as rows:
+            paths = {
+                clip["path"]
+                for batch in rows.iter_batches(ROWS_PER_GROUP, columns=["video"])
+                for clip in batch.column("video").to_pylist()
+                if clip and clip["path"] and not clip["path"].startswith("hf://")
+            }
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{table}: not a readable Parquet file ({error})") from None
     places = {}
     for path in sorted(paths):
         try:
