@@ -23,17 +23,15 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple
 
 import medvidbench_hf
 from medvidbench_hf.builder.dataset import read_samples
+from medvidbench_hf.builder.trainers import FORMATS, Export, Format, RowFile, dataset_info, json_line
 from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError, Sample
 
@@ -59,41 +57,6 @@ class Exported(NamedTuple):
     @property
     def without_video(self) -> int:
         return self.left_out.get(NO_CLIP, 0)
-
-
-class Format(NamedTuple):
-    """How one trainer wants its rows."""
-
-    title: str
-    row: Callable[[Sample], dict[str, Any]]
-    one_rate: bool  # a run has one sampling rate, so a file has too
-    least_frames: int
-    settings: Callable[[_Export], str]  # Markdown: what to set
-
-
-@dataclass
-class _File:
-    """A file of rows that is being written."""
-
-    path: Path
-    stream: TextIO
-    fps: str  # the rate to set; "" where rows carry their own
-    n_rows: int = 0
-    most_frames: int = 0
-
-
-@dataclass(frozen=True)
-class _Export:
-    """What the README is filled from."""
-
-    data: str
-    split: str
-    task: str
-    out: Path
-    files: list[_File]
-
-    def name(self, file: _File) -> str:
-        return f"medvidbench_{self.task}_{self.split}_fps_{file.fps}"
 
 
 def export(data: str | Path, split: str, format: str, out: str | Path, *, task: str = "all") -> Exported:
@@ -144,7 +107,7 @@ def _check_free(out: Path, partial: Path) -> None:
 def _write(data: str | Path, split: str, format: str, task: str, partial: Path, out: Path) -> Exported:
     """Everything of OUT, made in OUT.partial."""
     form = FORMATS[format]
-    files: dict[str, _File] = {}
+    files: dict[str, RowFile] = {}
     left_out: Counter[str] = Counter()
     sources: Counter[tuple[str, str]] = Counter()
     uneven = 0
@@ -156,15 +119,15 @@ def _write(data: str | Path, split: str, format: str, task: str, partial: Path, 
             reason = _reason(sample, form)
             if reason:
                 left_out[reason] += 1
-                log.write(_line({"index": sample.index, "task": sample.task, "id": sample.id, "reason": reason}))
+                log.write(json_line({"index": sample.index, "task": sample.task, "id": sample.id, "reason": reason}))
                 continue
             _check_clip(data, sample)
             fps = _rate(sample.fps) if form.one_rate else ""
             if fps not in files:
                 path = partial / (f"{split}-fps-{fps}.jsonl" if fps else f"{split}.jsonl")
-                files[fps] = _File(path, stack.enter_context(path.open("w", encoding="utf-8")), fps)
+                files[fps] = RowFile(path, stack.enter_context(path.open("w", encoding="utf-8")), fps)
             file = files[fps]
-            file.stream.write(_line(form.row(sample)))
+            file.stream.write(json_line(form.row(sample)))
             file.n_rows += 1
             file.most_frames = max(file.most_frames, len(sample.frame_times_s))
             sources[sample.source, sample.licence] += 1
@@ -175,7 +138,7 @@ def _write(data: str | Path, split: str, format: str, task: str, partial: Path, 
             f"{data}: no row of the {split} split can be exported ({why}): medvidbench data attach adds clips"
         )
     written = sorted(files.values(), key=lambda file: float(file.fps or 0))
-    made = _Export(str(data), split, task, out, written)
+    made = Export(str(data), split, task, out, written)
     exported = Exported(
         folder=out,
         files=tuple(out / file.path.name for file in written),
@@ -184,7 +147,7 @@ def _write(data: str | Path, split: str, format: str, task: str, partial: Path, 
         uneven=uneven,
     )
     if format == "llamafactory":
-        (partial / "dataset_info.json").write_text(json.dumps(_dataset_info(made), indent=2) + "\n", encoding="utf-8")
+        (partial / "dataset_info.json").write_text(json.dumps(dataset_info(made), indent=2) + "\n", encoding="utf-8")
     (partial / "README.md").write_text(_readme(format, made, exported, sources), encoding="utf-8")
     record = {
         "format": format,
@@ -237,167 +200,13 @@ def _even(sample: Sample) -> bool:
     return all(abs(t - first - k * step_s) <= step_s / 2 for k, t in enumerate(sample.frame_times_s))
 
 
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-# --- rows ------------------------------------------------------------------------------------------------------
-
-
-def _question(sample: Sample) -> str:
-    """The question, with the box of a region in words."""
-    if sample.region is None:
-        return sample.question
-    box = ", ".join(_number(value) for value in sample.region.box)
-    return (
-        f"{sample.question} The box at {round(sample.region.time_s, 2)} seconds is [{box}]: left, top, right, bottom"
-        f" in pixels of a {sample.canvas.width}x{sample.canvas.height} frame."
-    )
-
-
-def _number(value: float) -> str:
-    """Two decimals at most, and none that are not needed."""
-    return str(round(value, 2)).removesuffix(".0")
-
-
-def _key(sample: Sample) -> dict[str, Any]:
-    """What finds the row again, its exact sampling rate, and the frame in which its boxes are measured."""
-    return {
-        "index": sample.index,
-        "split": sample.split,
-        "task": sample.task,
-        "source": sample.source,
-        "fps": sample.fps,
-        "canvas": list(sample.canvas),  # (width, height)
-    }
-
-
-def _trl(sample: Sample) -> dict[str, Any]:
-    # "path" and not "video": where old readers fill absent keys with null, templates take a null "video" for a clip.
-    clip, text = {"type": "video", "path": sample.video}, {"type": "text", "text": _question(sample)}
-    return {
-        "prompt": [{"role": "user", "content": [clip, text]}],
-        "completion": [{"role": "assistant", "content": [{"type": "text", "text": sample.answer}]}],
-        **_key(sample),
-        "answer": sample.answer,
-        "frame_times_s": list(sample.frame_times_s),
-    }
-
-
-def _llamafactory(sample: Sample) -> dict[str, Any]:
-    return {
-        "messages": [
-            {"role": "user", "content": "<video>" + _question(sample)},
-            {"role": "assistant", "content": sample.answer},
-        ],
-        "videos": [sample.video],
-        **_key(sample),
-    }
-
-
-def _ms_swift(sample: Sample) -> dict[str, Any]:
-    # GRPO throws the assistant's message away and keeps a column of this name.
-    return {**_llamafactory(sample), "solution": sample.answer}
-
-
-def _easyr1(sample: Sample) -> dict[str, Any]:
-    # A reward function is handed one column of the row, as text.
-    return {
-        "problem": "<video>" + _question(sample),
-        "answer": sample.answer,
-        "videos": [sample.video],
-        "row": _line({**_key(sample), "answer": sample.answer}).rstrip(),
-    }
-
-
-# --- what to set -----------------------------------------------------------------------------------------------
-
-
-def _dataset_info(made: _Export) -> dict[str, Any]:
-    """LLaMA-Factory's registration: a data set per file."""
-    return {
-        made.name(file): {
-            "file_name": file.path.name,
-            "formatting": "sharegpt",
-            "columns": {"messages": "messages", "videos": "videos"},
-            "tags": {
-                "role_tag": "role",
-                "content_tag": "content",
-                "user_tag": "user",
-                "assistant_tag": "assistant",
-                "system_tag": "system",
-            },
-        }
-        for file in made.files
-    }
-
-
-_REWARD = """`index` with `split` finds the row in the data set again (`medvidbench_hf.builder.read_samples`), and
-`tasks.score(sample, tasks.parse(sample, text)).value` is its score, 0 to 1, or None where only a judge can tell."""
-
-
-def _set_trl(made: _Export) -> str:
-    rows = json.dumps(str(made.out / made.files[0].path.name), ensure_ascii=False)
-    return f"""```python
-rows = load_dataset("json", data_files={rows}, split="train")
-```
-
-SFT reads `prompt` and `completion`. GRPO reads `prompt` and hands every other column to the reward function.
-{_REWARD}
-
-TRL itself (1.16) wires images only: it trains on the text of such rows and drops the clip without a word. It takes a
-collator and a trainer that read the clip at `path`; frame k of the clip is at `frame_times_s[k]` seconds, and
-`medvidbench_hf.video.model_inputs` makes what a processor is handed."""
-
-
-def _set_llamafactory(made: _Export) -> str:
-    file = made.files[-1]
-    return f"""```yaml
-dataset_dir: {json.dumps(str(made.out), ensure_ascii=False)}
-dataset: {made.name(file)}
-video_fps: {file.fps}
-video_maxlen: {max(2, file.most_frames)}
-```
-
-`cutoff_len` has to hold the frames besides the text. The same for the other files, each with its own fps."""
-
-
-def _set_ms_swift(made: _Export) -> str:
-    file = made.files[-1]
-    most = file.most_frames + file.most_frames % 2
-    return f"""```
-FPS={file.fps} FPS_MAX_FRAMES={most} swift sft --dataset {shlex.quote(str(made.out / file.path.name))} ...
-```
-
-`FPS` is read by the Qwen-VL models; others have settings of their own. For GRPO (`swift rlhf --rlhf_type grpo`) a
-reward function is handed the columns `solution` (the answer text), `index`, `split` and `task`.
-{_REWARD}"""
-
-
-def _set_easyr1(made: _Export) -> str:
-    file = made.files[-1]
-    rows = shlex.quote(f"data.train_files={made.out / file.path.name}")
-    return f"""```
-python3 -m verl.trainer.main config=examples/config.yaml {rows} \\
-    data.video_fps={file.fps} data.prompt_key=problem data.video_key=videos data.answer_key=row \\
-    data.format_prompt=null ...
-```
-
-A reward function gets the column of `data.answer_key` as `ground_truth`: `row` is JSON with `index`, `split`, `task`
-and `answer`; `answer` is the text alone.
-{_REWARD}
-
-`data.max_prompt_length` has to hold the frames: longer rows are dropped by
-`data.filter_overlong_prompts`. `data.val_files` takes the export of another split."""
-
-
 _TIME = """One run has one rate ({rates}). The loader picks frames by their place in the clip and tells the model times
 from the clip's mean rate: within two frame intervals of the truth where frames are evenly spaced. Uneven (holes,
 repeats, slips of the source): {uneven} of {n_rows} rows, whose true times do not reach the model. Files of several
 rates can share a run at the highest rate: a loader takes no more frames than a clip has."""
 
 
-def _readme(format: str, made: _Export, exported: Exported, sources: Counter[tuple[str, str]]) -> str:
+def _readme(format: str, made: Export, exported: Exported, sources: Counter[tuple[str, str]]) -> str:
     form = FORMATS[format]
     left_out = ", ".join(f"{n} ({reason})" for reason, n in exported.left_out.items()) or "none"
     parts = [
@@ -420,12 +229,3 @@ def _readme(format: str, made: _Export, exported: Exported, sources: Counter[tup
         "\n".join(f"- {source}: {licence} (rows: {n})" for (source, licence), n in sorted(sources.items())),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-#: name -> how that trainer wants its rows
-FORMATS: dict[str, Format] = {
-    "trl": Format("TRL", _trl, one_rate=False, least_frames=1, settings=_set_trl),
-    "llamafactory": Format("LLaMA-Factory", _llamafactory, one_rate=True, least_frames=1, settings=_set_llamafactory),
-    "ms-swift": Format("ms-swift", _ms_swift, one_rate=True, least_frames=2, settings=_set_ms_swift),
-    "easyr1": Format("EasyR1", _easyr1, one_rate=True, least_frames=2, settings=_set_easyr1),
-}

@@ -200,9 +200,9 @@ def export(
 
     Example: `medvidbench data export built --format ms-swift --split train --out swift`
     """
-    from medvidbench_hf.builder.export import FORMATS
     from medvidbench_hf.builder.export import export as write
     from medvidbench_hf.builder.official import export_release
+    from medvidbench_hf.builder.trainers import FORMATS
 
     if task not in (*TASKS, "all"):
         raise InputError(f"unknown task {task!r}; known: {', '.join(TASKS)}, all")
