@@ -22,6 +22,7 @@ from medvidbench_hf.sources.release import read, samples
 from medvidbench_hf.sources.release.asked import label_list, requested_times
 from medvidbench_hf.sources.release.checks import DISAGREE, OUTSIDE, UNSEEN, ZERO_LENGTH, truth_flags
 from medvidbench_hf.sources.release.files import read_files
+from medvidbench_hf.sources.release.names import PUBLISHED, PUBLISHED_ROWS
 from medvidbench_hf.sources.release.rows import (
     OFF_START,
     OUT_OF_STEP,
@@ -35,8 +36,9 @@ from medvidbench_hf.sources.release.times import BAD_BOUNDS, BAD_FPS, CLOCKS_HZ,
 from medvidbench_hf.sources.release.write import official_row
 from medvidbench_hf.tasks.question import wordings
 from medvidbench_hf.tasks.struc_info import unread
+from tests.official_files import COUNTS
+from tests.release_files import TRAINVAL_COUNTS, trainval_rows
 from tests.release_files import test_rows as made_test_rows
-from tests.release_files import trainval_rows
 
 CASES = json.loads((Path(__file__).parent / "cases" / "release_rows.json").read_text(encoding="utf-8"))
 
@@ -308,6 +310,13 @@ def test_a_field_of_a_wrong_kind_is_named(tmp_path: Path, change: dict[str, Any]
     assert list(samples(reading.videos[0]))
     with pytest.raises(InputError, match=rf"test\.json row 1 {message}"):
         list(samples(reading.videos[1]))
+
+
+def test_the_published_counts_are_those_of_the_documentation_and_sum_to_its_totals() -> None:
+    assert PUBLISHED["test"] == COUNTS
+    assert sum(COUNTS.values()) == PUBLISHED_ROWS["test"] == 6245
+    assert PUBLISHED["trainval"].items() <= TRAINVAL_COUNTS.items()
+    assert sum(TRAINVAL_COUNTS.values()) == PUBLISHED_ROWS["trainval"] == 6270
 
 
 def test_validation_is_cut_by_video_and_the_rows_keep_their_order(tmp_path: Path) -> None:

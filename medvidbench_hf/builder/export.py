@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import medvidbench_hf
 from medvidbench_hf.builder.dataset import read_samples
+from medvidbench_hf.builder.folder import loadable
 from medvidbench_hf.builder.trainers import FORMATS, Export, Format, RowFile, dataset_info, json_line
 from medvidbench_hf.lock import only_one
 from medvidbench_hf.sample import InputError, Sample
@@ -42,7 +43,7 @@ MEDIA_TAG = "a text with a tag that loaders take for media"
 
 _RECORD = "export.json"
 _TAGS = re.compile(r"<(?:video|image|audio|bbox|ref-object)>")
-_READ_AS_OPTIONS = ("*", "?", "[", "]", "@", "#", "::")  # globs of `datasets`; EasyR1's @split; ms-swift's #count
+_READ_AS_OPTIONS = ("@", "#")  # EasyR1's @split and ms-swift's #count, besides what `datasets` takes for patterns
 
 
 class Exported(NamedTuple):
@@ -67,7 +68,9 @@ def export(data: str | Path, split: str, format: str, out: str | Path, *, task: 
     """
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    out = _place(out)
+    out = loadable(out)
+    if any(mark in str(out) for mark in _READ_AS_OPTIONS):
+        raise InputError(f"{out}: loaders take {' and '.join(_READ_AS_OPTIONS)} for options: choose another name")
     partial = out.with_name(out.name + ".partial")
     with only_one(out, "written"):
         _check_free(out, partial)
@@ -82,20 +85,7 @@ def export(data: str | Path, split: str, format: str, out: str | Path, *, task: 
     return exported
 
 
-def _place(out: str | Path) -> Path:
-    """OUT as an absolute path that every loader takes for a path."""
-    try:
-        place = Path(out).resolve()
-    except RuntimeError as error:  # a loop of symbolic links
-        raise InputError(f"{out}: {error}") from None
-    if any(mark in str(place) for mark in _READ_AS_OPTIONS):
-        raise InputError(f"{place}: loaders take {' '.join(_READ_AS_OPTIONS)} for options: choose another name")
-    return place
-
-
 def _check_free(out: Path, partial: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder")
     if out.is_dir() and any(out.iterdir()):
         holds = "an earlier export: remove it, or" if (out / _RECORD).is_file() else "something else:"
         raise InputError(f"{out} is not empty and holds {holds} choose another folder")

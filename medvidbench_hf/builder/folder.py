@@ -92,7 +92,7 @@ def make(
     if codec not in CODECS:
         raise InputError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
     stamp = fingerprint(source, reading, codec)
-    out = _place(out)
+    out = loadable(out)
     building = out.with_name(out.name + ".building")
     with only_one(out, "built", wait_s):
         _restore(out, building)
@@ -161,8 +161,8 @@ def _make(
     return built
 
 
-def _place(out: str | Path) -> Path:
-    """OUT as an absolute path that `datasets` can load from."""
+def loadable(out: str | Path) -> Path:
+    """OUT as an absolute path that `datasets` can load from; InputError where it is none, or a file."""
     try:
         place = Path(out).resolve()
     except RuntimeError as error:  # a loop of symbolic links
