@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import datasets
@@ -11,7 +12,8 @@ import pytest
 
 from medvidbench_hf.builder import build, read_samples, split_names
 from medvidbench_hf.builder.official import export_release
-from medvidbench_hf.evaluation import run, score_run
+from medvidbench_hf.evaluation import run, score_run, write_report
+from medvidbench_hf.evaluation.run import select
 from medvidbench_hf.leaderboard import minilm
 from medvidbench_hf.leaderboard.submission.checker import check
 from medvidbench_hf.leaderboard.submission.files import read_answer_file
@@ -23,7 +25,7 @@ from medvidbench_hf.video import frames
 
 SAME = (
     *("split", "index", "id", "task", "variant", "source", "domain", "video_id", "question", "request_times_s"),
-    *("fps", "canvas"),
+    *("fps", "canvas", "licence"),
 )
 
 
@@ -126,5 +128,8 @@ def test_answers_to_it_are_run_submitted_and_pass_the_check(
     assert report.ok, report
     submitted = [entry["id"] for entry in json.loads((tmp_path / "submission.json").read_text())]
     assert submitted == [row["id"] for row in json.loads((official / "medvidbench_test.json").read_text())]
-    scored = score_run(run(model, rebuilt, tmp_path / "validation", split="validation", subset="lite"))
+    few = run(model, rebuilt, tmp_path / "validation", split="validation", subset="lite")
+    scored = score_run(few)
     assert scored["metrics"]["TAG_mIoU@0.3"] is not None
+    assert max(Counter((s.task, s.variant) for s in select(rebuilt, "validation", subset="lite")).values()) <= 10
+    assert "only the subset" in write_report(few, scored).read_text()

@@ -57,13 +57,14 @@ def _page(report: Report, samples: dict[int, Sample], texts: dict[int, Any], boa
         sections.append(_task_section(task, report, samples, texts))
     simulated = all(source.startswith("Simulated") for source in report["by_source"])
     warning = " The data is simulated: no number here says anything about medical ability." if simulated else ""
+    notes = "".join(f'<p class="lead">{escape(note)}</p>\n' for note in report["notes"])
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(model)} on MedVidBench</title><style>
 {css}</style></head><body>
 <h1>{escape(model)}</h1>
 <p class="lead">MedVidBench, {escape(split_name(report))}, protocol <b>{report["protocol"]}</b>: every row counts, what cannot be read is wrong.{warning}</p>
-{"".join(sections)}
+{notes}{"".join(sections)}
 <footer>Made by medvidbench_hf {__version__}. Green is true, orange is predicted, blue is the region asked about.</footer>
 </body></html>
 """

@@ -252,7 +252,7 @@ def _warnings(rows: Sequence[Row]) -> Iterator[str]:
 
 def _simulated(file: ReleaseFile) -> bool:
     """Whether it is our benchmark in the release's form, whose size is nobody's."""
-    return all(source_of(row).name.startswith("Simulated") for row in file.rows)
+    return all(source_of(row).simulated for row in file.rows)
 
 
 def _video_id(row: dict[str, Any]) -> str:

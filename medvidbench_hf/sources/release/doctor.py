@@ -160,7 +160,7 @@ def examine(
 
 
 def _simulated(counts: dict[tuple[str, str], int]) -> bool:
-    return all(source.startswith("Simulated") for source, _ in counts)
+    return all(source_named(source).simulated for source, _ in counts)
 
 
 def _located(

@@ -22,6 +22,11 @@ class Source(NamedTuple):
     folder: str
     terms: str
 
+    @property
+    def simulated(self) -> bool:
+        """Whether it is one of ours, which only borrows the release's form."""
+        return self.name in WORLDS
+
 
 #: The release's own spelling, then ours for the simulated benchmark, which can be written in the release's form.
 SOURCES = {

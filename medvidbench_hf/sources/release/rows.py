@@ -101,7 +101,7 @@ def sample_of(
         extra["human"] = human
     if hidden and not answered:
         flags[UNKNOWN_FIELD] = f"{', '.join([*hidden_side, *(['conversations'] * ('conversations' in hidden))])[:80]}"
-    terms = RELEASE_TERMS["trainval" if answered else "test"]
+    terms = f"MedVidBench release: {RELEASE_TERMS['trainval' if answered else 'test']}; {source.name}: {source.terms}"
     sample = Sample(
         index=index,
         split=split,
@@ -121,7 +121,7 @@ def sample_of(
         canvas=source.canvas or size or UNKNOWN_CANVAS,
         clip_start_s=start_s,
         clip_end_s=end_s,
-        licence=f"MedVidBench release: {terms}; {source.name}: {source.terms}",
+        licence=source.terms if source.simulated else terms,
         extra=json.dumps(extra, ensure_ascii=False),
         answer=reference if answered else None,
         truth=truth,
