@@ -1,4 +1,4 @@
-"""The `evaluate` modules: thin callers of the one scorer that take rows as `load_dataset` gives them."""
+"""The `evaluate` modules: what all of them keep to, and those that take rows as `load_dataset` gives them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import doctest
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import venv
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +67,13 @@ def test_a_metric_loads_from_its_installed_folder(name: str, tmp_path: Path, mon
     assert metric.module_type == "metric"
     assert "2512.06581" in metric.citation
     assert list(metric.features) == ["predictions", "references"]
-    assert metric.features["references"]["truth"]["label"].dtype == "string"
-    assert "video" not in metric.features["references"]
+
+
+@pytest.mark.parametrize("name", metrics.ROW_METRICS)
+def test_a_metric_of_rows_takes_a_row_whole_but_for_its_clip(name: str) -> None:
+    references = load(name).features["references"]
+    assert references["truth"]["label"].dtype == "string"
+    assert "video" not in references
 
 
 def test_the_columns_of_the_two_small_metrics_are_the_computed_ones_of_the_ten() -> None:
@@ -84,7 +93,7 @@ def test_a_metric_loads_from_a_relative_path_in_a_checkout() -> None:
 
 
 def test_an_unknown_metric_is_named_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'miou'; known: medvidbench, medvidbench_accuracy, medvidbench_miou"):
+    with pytest.raises(InputError, match=r"'miou'; known: medvidbench, medvidbench_accuracy, medvidbench_miou, "):
         metrics.path("miou")
 
 
@@ -103,7 +112,7 @@ def test_the_true_answers_score_full_marks_under_both_protocols(rows: Any) -> No
 
 
 @pytest.mark.parametrize("protocol", ["leaderboard", "strict"])
-@pytest.mark.parametrize("name", metrics.NAMES)
+@pytest.mark.parametrize("name", metrics.ROW_METRICS)
 def test_the_values_are_those_of_the_one_scorer(rows: Any, name: str, protocol: str) -> None:
     metric = load(name)
     own = rows.filter(lambda r: r["task"] in metric.tasks)
@@ -258,16 +267,22 @@ def test_the_card_of_the_space_says_what_the_hub_needs_and_its_example_runs(rows
     assert fields["emoji"]
     assert fields["description"]
     assert len(fields["short_description"]) <= 60
-    assert all(f"`{column}`" in text for column in load(name).columns)
     assert load(name).citation.strip() in text
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     example = re.sub(r"^(result\[.*?)  # (.*)$", r"assert (\1) == \2", program, count=1, flags=re.MULTILINE)
     assert example != program
-    exec(example, {})  # noqa: S102
+    made: dict[str, Any] = {}
+    exec(example, made)  # noqa: S102
+    assert [key for key in made["result"] if f"`{key}`" not in text] == []
 
 
-def test_the_three_spaces_are_one_app_and_need_nothing_but_the_package() -> None:
-    assert len({(folder / "app.py").read_text() for folder in FOLDERS.values()}) == 1
+@pytest.mark.parametrize("name", metrics.ROW_METRICS)
+def test_the_card_names_the_findings(name: str) -> None:
+    assert "`findings`" in (FOLDERS[name] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_spaces_of_rows_are_one_app_and_no_space_needs_more_than_the_package() -> None:
+    assert len({(FOLDERS[name] / "app.py").read_text() for name in metrics.ROW_METRICS}) == 1
     for folder in FOLDERS.values():
         assert re.fullmatch(r"medvidbench-hf(\[offline\])?\n", (folder / "requirements.txt").read_text())
         assert sorted(p.name for p in folder.iterdir() if p.is_file()) == sorted(
@@ -337,33 +352,39 @@ def test_an_uploaded_file_that_cannot_be_used_is_named(content: bytes | None, me
         visitor.uploaded(content)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", metrics.NAMES)
-def test_the_space_answers_a_call_escapes_text_and_opens_no_path(name: str, tmp_path: Path) -> None:
-    """The folder as the Hub would hold it, under another name."""
-    import shutil
-    import urllib.request
-
-    from gradio_client import Client, handle_file
-    from gradio_client.exceptions import AppError
-
-    space = tmp_path / "space"
+@contextmanager
+def served(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The address of a running Space, and its log: its folder as the Hub would hold it, under another name."""
+    space, log = folder / "space", folder / "log"
     shutil.copytree(FOLDERS[name], space)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=space, env={**os.environ, **settings}, stdout=log, stderr=subprocess.STDOUT
-    )
-    try:
-        deadline = time.monotonic() + 90
-        while "Running on" not in (tmp_path / "log").read_text():
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.2)
-        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=space, env={**os.environ, **settings}, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + 90
+            while "Running on" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}", log
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", metrics.ROW_METRICS)
+def test_the_space_answers_a_call_escapes_text_and_opens_no_path(name: str, tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    with served(name, tmp_path) as (address, log):
+        client = Client(address, verbose=False)
         metric = load(name)
         task = next(task for task in visitor.EXAMPLES if task in metric.tasks)
         source, answer, truth = visitor.EXAMPLES[task]
@@ -380,17 +401,13 @@ def test_the_space_answers_a_call_escapes_text_and_opens_no_path(name: str, tmp_
         secret = tmp_path / "secret.json"
         secret.write_text('[{"prediction": "the secret"}]')
         body = {"data": [{"path": str(secret), "meta": {"_type": "gradio.FileData"}}]}
-        address = f"http://127.0.0.1:{port}/gradio_api/call/score_file"
-        request = urllib.request.Request(address, json.dumps(body).encode(), {"content-type": "application/json"})
+        call = f"{address}/gradio_api/call/score_file"
+        request = urllib.request.Request(call, json.dumps(body).encode(), {"content-type": "application/json"})
         event = json.load(urllib.request.urlopen(request))["event_id"]
-        reply = urllib.request.urlopen(f"{address}/{event}").read()
+        reply = urllib.request.urlopen(f"{call}/{event}").read()
         assert b"event: error" in reply
         assert b"null" in reply
-        assert "not uploaded by a user" in (tmp_path / "log").read_text()
-    finally:
-        process.terminate()
-        process.wait()
-        log.close()
+        assert "not uploaded by a user" in log.read_text()
 
 
 @pytest.mark.slow
@@ -413,11 +430,18 @@ def test_the_metrics_load_and_score_from_the_wheel(tmp_path: Path) -> None:
         "import evaluate, medvidbench_hf\n"
         "from medvidbench_hf import metrics\n"
         "rows = medvidbench_hf.load('all', split='test', source='simulated', videos=8, media=False)\n"
-        "for name in metrics.NAMES:\n"
+        "for name in metrics.ROW_METRICS:\n"
         "    metric = evaluate.load(metrics.path(name))\n"
         "    own = rows.filter(lambda r: r['task'] in metric.tasks)\n"
         "    result = metric.compute(predictions=own['answer'], references=own)\n"
         "    print(metrics.path(name), result['n'], {v for c, v in result.items() if c in metric.columns})\n"
+        "judge = evaluate.load(metrics.path('medvidbench_judge'))\n"
+        "result = judge.compute(predictions=['The hook cuts.'], references=['The hook cuts.'])\n"
+        "print(metrics.path('medvidbench_judge'), result['n'], {result['mean'] / 5})\n"
+        "from medvidbench_hf.rewards import fit\n"
+        "given = {'predictions': [1.0], 'references': ['a/tal'], 'statistics': fit(['a/tal'] * 20, [0.5] * 20)}\n"
+        "result = evaluate.load(metrics.path('medvidbench_normalized_reward')).compute(**given)\n"
+        "print(metrics.path('medvidbench_normalized_reward'), result['n'], {round(result['mean'], 3)})\n"
     )
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
@@ -425,5 +449,5 @@ def test_the_metrics_load_and_score_from_the_wheel(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith(str(place))]
-    assert len(lines) == 3, done.stdout
+    assert len(lines) == len(metrics.NAMES), done.stdout
     assert all("1.0" in line and "0.0" not in line for line in lines)

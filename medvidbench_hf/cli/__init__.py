@@ -12,16 +12,29 @@ from typing import Annotated, Any
 
 import typer
 
-from medvidbench_hf.cli import board, data
+from medvidbench_hf.cli import board, data, judge, rewards
 from medvidbench_hf.cli.board import OutFile, json_target
+from medvidbench_hf.cli.judging import (
+    BaseUrl,
+    BudgetTokens,
+    BudgetUsd,
+    CacheFile,
+    Concurrency,
+    JudgeName,
+    PriceOption,
+    Yes,
+    judge_of,
+)
 from medvidbench_hf.cli.machine import cores
-from medvidbench_hf.cli.tables import console, megabytes, print_score
-from medvidbench_hf.sample import SPLITS, TASKS, InputError
+from medvidbench_hf.cli.tables import console, megabytes, print_score, task_names
+from medvidbench_hf.sample import SPLITS, InputError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
 app.add_typer(data.app, name="data")
+app.add_typer(judge.app, name="judge")
+app.add_typer(rewards.app, name="rewards")
 for command in (board.check, board.submit, board.compare, board.traps):
     app.command()(command)
 
@@ -103,10 +116,7 @@ def run(
     from medvidbench_hf.builder import read_samples
     from medvidbench_hf.evaluation import run as run_model
 
-    chosen = [task.strip() for task in tasks.split(",") if task.strip()]
-    unknown = [task for task in chosen if task not in TASKS]
-    if unknown:
-        raise InputError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}")
+    chosen = task_names(tasks)
     folder = run_model(
         *(_model(model, data), data, out),
         split=split,
@@ -135,18 +145,38 @@ def score(
     protocol: Annotated[
         str, typer.Option(help="strict: every row counts; leaderboard: as the board does, oddities included; both.")
     ] = "strict",
+    judge: JudgeName = "none",
+    base_url: BaseUrl = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    price: PriceOption = None,
+    cache: CacheFile = None,
+    concurrency: Concurrency = 32,
+    yes: Yes = False,
     json_file: OutFile = None,
     per_sample: Annotated[bool, typer.Option(help="Keep one entry a row in the JSON.")] = False,
 ) -> None:
-    """Score answers and print the ten columns.
+    """Score answers and print the ten columns; three of them need a judge.
 
-    Example: `medvidbench score runs/prior --protocol both`
+    Example: `medvidbench score runs/prior --protocol both --judge gpt-4.1 --budget-usd 20`
     """
     from medvidbench_hf.evaluation import score_run
-    from medvidbench_hf.evaluation.run import write_json
+    from medvidbench_hf.whole_file import write_json
 
     json_target(json_file, predictions)
-    report = score_run(predictions, data, split, protocol=protocol)
+    asked = None
+    if judge != "none":
+        asked = judge_of(
+            *(judge,),
+            base_url=base_url,
+            budget_usd=budget_usd,
+            budget_tokens=budget_tokens,
+            price=price,
+            cache=cache,
+            concurrency=concurrency,
+            yes=yes,
+        )
+    report = score_run(predictions, data, split, protocol=protocol, judge=asked, progress=True)
     print_score(report)
     if json_file and not per_sample:
         for one in report.values() if protocol == "both" else (report,):
@@ -161,6 +191,14 @@ def report(
     data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
     split: Annotated[str | None, typer.Option(help="The split it answers; a run's folder knows, else test.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write into; the run's own by default.")] = None,
+    judge: JudgeName = "lexicon",
+    base_url: BaseUrl = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    price: PriceOption = None,
+    cache: CacheFile = None,
+    concurrency: Concurrency = 32,
+    yes: Yes = False,
 ) -> None:
     """Write report.json and report.html: tables, and the worst cases with frames and timelines.
 
@@ -168,7 +206,19 @@ def report(
     """
     from medvidbench_hf.evaluation import score_run, write_report
 
-    page = write_report(predictions, score_run(predictions, data, split, protocol="both"), out)
+    asked = None
+    if judge != "none":
+        asked = judge_of(
+            *(judge,),
+            base_url=base_url,
+            budget_usd=budget_usd,
+            budget_tokens=budget_tokens,
+            price=price,
+            cache=cache,
+            concurrency=concurrency,
+            yes=yes,
+        )
+    page = write_report(predictions, score_run(predictions, data, split, protocol="both", judge=asked), out)
     console.print(f"open {page}", soft_wrap=True)
 
 

@@ -28,9 +28,10 @@ def check(
     """
     from dataclasses import asdict
 
-    from medvidbench_hf.evaluation.run import select, write_json
+    from medvidbench_hf.evaluation.run import select
     from medvidbench_hf.leaderboard.submission.checker import check as check_file
     from medvidbench_hf.leaderboard.submission.files import read_answer_file
+    from medvidbench_hf.whole_file import write_json
 
     json_target(json_file, submission)
     file = read_answer_file(submission)
@@ -60,10 +61,11 @@ def submit(
     from dataclasses import asdict
 
     from medvidbench_hf.builder import read_samples
-    from medvidbench_hf.evaluation.run import select, write_json
+    from medvidbench_hf.evaluation.run import select
     from medvidbench_hf.leaderboard.submission.files import answers_by_row, read_answer_file
     from medvidbench_hf.leaderboard.submission.write import write_submission
     from medvidbench_hf.models.prior import Prior
+    from medvidbench_hf.whole_file import write_json
 
     inputs = [*predictions, *(Path(item.partition("=")[2]) for item in overlay)]
     json_target(json_file, *inputs, out, out.with_suffix(".manifest.json"))
@@ -112,8 +114,9 @@ def compare(
     Example: `medvidbench compare runs/a runs/b`
     """
     from medvidbench_hf.evaluation import PROTOCOLS, compare, score_run
-    from medvidbench_hf.evaluation.run import read_run, write_json
+    from medvidbench_hf.evaluation.run import read_run
     from medvidbench_hf.leaderboard.ranking import would_be
+    from medvidbench_hf.whole_file import write_json
 
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")

@@ -43,8 +43,8 @@ def get(
 
     Example: `medvidbench data get test --root medvidbench --max-side 448`
     """
-    from medvidbench_hf.evaluation.run import write_json
     from medvidbench_hf.sources.release import get as download
+    from medvidbench_hf.whole_file import write_json
 
     json_target(json_file)
     plan = download.plan(which, root, revision=revision, sources=_names(sources), max_side_px=max_side)
@@ -84,8 +84,8 @@ def doctor(
 
     Example: `medvidbench data doctor --root medvidbench`
     """
-    from medvidbench_hf.evaluation.run import write_json
     from medvidbench_hf.sources.release.doctor import examine
+    from medvidbench_hf.whole_file import write_json
 
     def watch(jobs: Iterable[Any], total: int) -> Iterable[Any]:
         return track(jobs, "reading frames", total=total)
@@ -135,7 +135,7 @@ def build(
     Example: `medvidbench data build --source release --root medvidbench --out built`
     """
     from medvidbench_hf.builder import build as build_folder
-    from medvidbench_hf.evaluation.run import write_json
+    from medvidbench_hf.whole_file import write_json
 
     given = {"validation": validation, "seed": seed, "videos": videos, "from_videos": from_videos}
     options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
@@ -174,7 +174,7 @@ def attach(
     Example: `medvidbench data attach org/MedVidBench --root videos --out built`
     """
     from medvidbench_hf.builder import attach as attach_media
-    from medvidbench_hf.evaluation.run import write_json
+    from medvidbench_hf.whole_file import write_json
 
     json_target(json_file)
     built = attach_media(
@@ -233,7 +233,7 @@ def stats(
     """
     from medvidbench_hf.builder.stats import picture
     from medvidbench_hf.builder.stats import stats as count
-    from medvidbench_hf.evaluation.run import write_json, write_text
+    from medvidbench_hf.whole_file import write_json, write_text
 
     json_target(json_file)
     if plot is not None and plot.suffix != ".svg":

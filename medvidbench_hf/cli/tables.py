@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medvidbench_hf.sample import SPLITS
+from medvidbench_hf.sample import SPLITS, TASKS, InputError
 
 console = Console(markup=False)
 FAULTS_SHOWN = 5
@@ -39,6 +39,9 @@ def print_score(report: dict[str, Any]) -> None:
     for one in reports:
         _print_gaps(one, named=len(reports) > 1)
     _print_unjudged(first)
+    print_judge(first)
+    for one in reports:
+        _print_lexicon(one)
     for one in reports:
         if one["protocol"] == "leaderboard":
             _print_board(one)
@@ -80,13 +83,13 @@ def _print_sources(report: dict[str, Any], named: bool) -> None:
     if len(report["by_source"]) < 2:
         return
     used = [c for c in COLUMNS if any(columns[c] is not None for columns in report["by_source"].values())]
-    made = table("by source" + (f", {report['protocol']}" if named else ""), "source", *map(_folded, used))
+    made = table("by source" + (f", {report['protocol']}" if named else ""), "source", *map(folded, used))
     for source, columns in report["by_source"].items():
         made.add_row(source, *(number(columns[column]) for column in used))
     console.print(made)
 
 
-def _folded(column: str) -> str:
+def folded(column: str) -> str:
     """A column's name on several short lines."""
     return column.replace("_", "\n").replace("@", "\n@")
 
@@ -102,6 +105,40 @@ def _print_gaps(report: dict[str, Any], named: bool) -> None:
 def _print_unjudged(report: dict[str, Any]) -> None:
     if any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items() if "_llm" in column):
         say("The *_llm columns need a judge; their rows are skipped, not scored 0.")
+
+
+def print_judge(report: dict[str, Any]) -> None:
+    judge = report["judge"]
+    if judge is None:
+        return
+    calls = f", {judge['calls']:,} calls, {judge['cached']:,} from the cache" if judge["name"] != "lexicon" else ""
+    cost = "" if judge["usd"] is None else f", ${judge['usd']:.2f}"
+    say(f"{judge['rubric']}: {judge['pairs']:,} pairs, {judge['guarded']:,} the minimum unseen{calls}{cost}")
+    if judge["failed"]:
+        first = judge["failed"][0]
+        say(f"{len(judge['failed'])} judgements failed and count nowhere, the first: {first['reason']}")
+
+
+def _print_lexicon(report: dict[str, Any]) -> None:
+    from medvidbench_hf.evaluation.report import number
+
+    found = report["lexicon"]
+    if found is None:
+        return
+    baseline = (report["baseline"] or {}).get("lexicon") or {}
+    made = table(
+        "the lexicon judge, 1 to 5: word lists, offline; no *_llm score",
+        "column",
+        "score",
+        "95 % interval",
+        "prior",
+        "n",
+    )
+    for column, value in found["metrics"].items():
+        interval = found["ci"][column]
+        spread = "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
+        made.add_row(column, number(value), spread, number(baseline.get(column)), str(found["n"][column]["rows"]))
+    console.print(made)
 
 
 def _print_board(report: dict[str, Any]) -> None:
@@ -293,6 +330,15 @@ def print_stats(found: Any) -> None:
 
 def _spread(quantiles: dict[str, float]) -> str:
     return f"{quantiles['median']:g} ({quantiles['min']:g}-{quantiles['max']:g})" if quantiles else "-"
+
+
+def task_names(joined: str) -> list[str]:
+    """The tasks that an option names, joined by commas. Raises InputError."""
+    chosen = [task.strip() for task in joined.split(",") if task.strip()]
+    unknown = [task for task in chosen if task not in TASKS]
+    if unknown:
+        raise InputError(f"unknown task {unknown[0]!r}; known: {', '.join(TASKS)}")
+    return chosen
 
 
 def say(text: str) -> None:

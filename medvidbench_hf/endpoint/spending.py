@@ -89,6 +89,15 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.failed + other.failed,
+            self.retries + other.retries,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
     @property
     def tokens(self) -> Tokens:
         return Tokens(self.input_tokens, self.output_tokens)

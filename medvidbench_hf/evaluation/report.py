@@ -19,9 +19,9 @@ from PIL import Image
 
 from medvidbench_hf import __version__, tasks
 from medvidbench_hf.evaluation.answered import read_answered
-from medvidbench_hf.evaluation.run import write_json, write_text
 from medvidbench_hf.evaluation.score import COLUMNS, Report
 from medvidbench_hf.sample import Box, Boxes, InputError, Sample, Segments, Spans, Truth
+from medvidbench_hf.whole_file import write_json, write_text
 
 WORST_PER_TASK = 3
 FRAMES_PER_CASE = 6
@@ -107,7 +107,29 @@ def _columns_table(report: Report) -> str:
     head = ("column", "score", "95 % interval", "prior", "n", "answered", "parsed", "skipped", "truncated")
     unjudged = any(n["rows"] and report["metrics"][column] is None for column, n in report["n"].items())
     note = "<p class=soft>*_llm columns need a judge; their rows are skipped, not scored 0.</p>" if unjudged else ""
-    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}{note}"
+    if report["judge"] and not report["lexicon"]:
+        judge = report["judge"]
+        note += (
+            f"<p class=soft>*_llm columns: {escape(judge['name'])}, rubric {escape(judge['rubric'])}, "
+            f"{judge['pairs']} pairs, {len(judge['failed'])} failed.</p>"
+        )
+    return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}{note}{_lexicon_table(report)}"
+
+
+def _lexicon_table(report: Report) -> str:
+    """The offline judge's columns, apart from the ten."""
+    found = report["lexicon"]
+    if not found:
+        return ""
+    baseline = (report["baseline"] or {}).get("lexicon") or {}
+    rows = []
+    for column, value in found["metrics"].items():
+        interval = found["ci"][column]
+        spread = "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
+        rows.append((column, number(value), spread, number(baseline.get(column)), str(found["n"][column]["rows"])))
+    head = ("column", "score", "95 % interval", "prior", "n")
+    note = "<p class=soft>1 to 5, from word lists, offline. Not a language model's judgement, and no *_llm column.</p>"
+    return f"<h3>The lexicon judge</h3>{_table(head, rows, strong=1)}{note}"
 
 
 def _board_section(report: Report) -> str:
@@ -143,7 +165,8 @@ def _task_section(task: str, report: Report, samples: dict[int, Sample], texts: 
 def worst(rows: Sequence[dict[str, Any]], task: str, n: int = WORST_PER_TASK) -> list[dict[str, Any]]:
     """The lowest-scoring rows of a task, one a video, from as many sources as there are."""
     ranked = sorted(
-        (r for r in rows if r["task"] == task), key=lambda r: (r["score"] is not None, r["score"] or 0.0, r["index"])
+        (r for r in rows if r["task"] == task),
+        key=lambda r: (r["score"] is not None, r["score"] or r["parts"].get("lexicon") or 0.0, r["index"]),
     )
     chosen: list[dict[str, Any]] = []
     while len(chosen) < n:
@@ -165,7 +188,8 @@ def _case(row: dict[str, Any], sample: Sample, answer: Any) -> str:
         shown = text
     said = tasks.parse(sample, text).value
     issues = f"<p class=issues>{escape('; '.join(row['issues']))}</p>" if row["issues"] else ""
-    score = "to be judged" if row["score"] is None else f"score {row['score']:.3f}"
+    by_lexicon = f"lexicon {row['parts']['lexicon']:.1f} of 5" if "lexicon" in row["parts"] else "to be judged"
+    score = by_lexicon if row["score"] is None else f"score {row['score']:.3f}"
     return f"""<div class=case><h3>{escape(sample.source)} · {escape(sample.video_id)} · row {sample.index}<span>{score}</span></h3>
 <p class=question>{escape(sample.question)}</p>
 {_frames(sample, said)}{_timeline(sample, said)}

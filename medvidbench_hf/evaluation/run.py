@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from medvidbench_hf.models import Model
 from medvidbench_hf.predictions import FILE_NAME, Prediction, PredictionLog, cut_torn_line, read_predictions
 from medvidbench_hf.sample import SPLITS, InputError, PublicSample, Sample
 from medvidbench_hf.sources import splits
+from medvidbench_hf.whole_file import write_json
 
 
 def run(
@@ -138,21 +138,6 @@ def data_name(data: str | Path) -> str:
         built = read_build(data)
         return f"{built.source}@{built.fingerprint}"
     return str(data)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write whole or not at all; a lone surrogate, which a model may give, becomes a question mark."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _answered(out: Path, config: dict[str, Any], config_hash: str, resume: bool) -> set[int]:

@@ -21,7 +21,7 @@ ASPECTS = ("R2", "R3", "R8", "R5", "R4")
 COLUMNS = {"dense_captioning": "DVC_llm", "video_summary": "VS_llm", "region_caption": "RC_llm"}
 
 #: (reference, candidate) -> five integers, or None for a judgement that failed
-Judged = Mapping[tuple[str, str], Sequence[int] | None]
+Judged = Mapping[tuple[str, str], Sequence[float] | None]
 
 
 def pairs(task: str, record: Record) -> list[tuple[str, tuple[str, str]]]:

@@ -1,8 +1,13 @@
-"""`evaluate` modules over the one scorer, each a folder that can be a Space of the Hub.
+"""`evaluate` modules, each a folder that can be a Space of the Hub. Over the one scorer, rows in and columns out:
 
     medvidbench            the ten columns
     medvidbench_miou       TAG_mIoU@0.3, TAG_mIoU@0.5, STG_mIoU, DVC_F1
     medvidbench_accuracy   CVS_acc, NAP_acc, SA_acc
+
+and over plain values:
+
+    medvidbench_judge               captions and references in, five scores from 1 to 5 out
+    medvidbench_normalized_reward   raw rewards and their pairs in, rewards that can be mixed out
 
     metric = evaluate.load(medvidbench_hf.metrics.path("medvidbench_miou"))
 
@@ -16,7 +21,8 @@ from pathlib import Path
 
 from medvidbench_hf.sample import InputError
 
-NAMES = ("medvidbench", "medvidbench_accuracy", "medvidbench_miou")
+ROW_METRICS = ("medvidbench", "medvidbench_accuracy", "medvidbench_miou")
+NAMES = (*ROW_METRICS, "medvidbench_judge", "medvidbench_normalized_reward")
 
 
 def path(name: str) -> str:

@@ -1,0 +1,54 @@
+"""LexiconJudge: a judge without a model. Offline, free, deterministic; a column of its own, never an LLM's.
+
+    LexiconJudge().judge([Pair("The hook frees the cystic duct.", "The grasper frees the cystic duct.")])
+
+    vocabulary/    concepts and their forms, one a line; grammar.json: negations, connectives, directions
+    words.py       text -> stems
+    vocabulary.py  the concepts, loaded
+    order.py       clauses in order of time
+    read.py        text -> Reading: concepts, negations, sides, time
+    align.py       what wording the candidate keeps, and what it puts in the gaps
+    compare.py     two readings -> findings -> five scores
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medvidbench_hf.judge.guard import minimum
+from medvidbench_hf.judge.lexicon.compare import compare
+from medvidbench_hf.judge.lexicon.read import read
+from medvidbench_hf.judge.lexicon.vocabulary import version
+from medvidbench_hf.judge.pairs import DIMENSIONS, LOWEST, Judgement, Pair, Verdicts, checked
+
+__all__ = ["LexiconJudge"]
+
+
+class LexiconJudge:
+    """Reads surgical and nursing video captions. Takes any text; of other fields it knows few words."""
+
+    name = "lexicon"
+
+    def __init__(self, domain: str = "surgical_video") -> None:
+        self.domain = domain
+
+    def judge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
+        found = {pair: _judged(pair) for pair in dict.fromkeys(checked(pairs))}
+        guarded = sum(judgement.by == "guard" for judgement in found.values())
+        return Verdicts(
+            self.name,
+            f"lexicon v1 ({version()})",
+            tuple(found[pair] for pair in pairs),
+            guarded=guarded,
+            distinct=len(found),
+        )
+
+    async def ajudge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
+        return self.judge(pairs, progress)
+
+
+def _judged(pair: Pair) -> Judgement:
+    if why := minimum(pair):
+        return Judgement((float(LOWEST),) * len(DIMENSIONS), "guard", evidence={"guard": why})
+    scores, evidence = compare(read(pair.reference), read(pair.candidate))
+    return Judgement(scores, "lexicon", evidence=evidence)
