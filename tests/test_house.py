@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from medvidbench_hf.rewards import Statistics
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -27,12 +29,13 @@ def test_importing_the_package_and_scoring_need_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_table_of_the_readme_is_the_one_that_the_script_makes() -> None:
-    from tests.bench.readme_table import END, START, table
+def test_the_tables_of_the_documents_are_those_that_the_script_makes() -> None:
+    from tests.bench.readme_table import BLOCKS, split
 
-    assert START in README
-    inside = README.partition(START)[2].partition(END)[0].strip()
-    assert inside == table(json.loads((ROOT / "tests/bench/measured.json").read_text()))
+    measured = json.loads((ROOT / "tests/bench/measured.json").read_text())
+    for (document, mark), make in BLOCKS.items():
+        _, inside, _ = split((ROOT / document).read_text(encoding="utf-8"), mark)
+        assert inside == make(measured), (document, mark)
 
 
 def test_every_command_in_the_readme_exists() -> None:
@@ -41,7 +44,8 @@ def test_every_command_in_the_readme_exists() -> None:
     from medvidbench_hf.cli import app
 
     root = get_command(app)
-    lines = re.findall(r"^(?:\$ )?medvidbench (.+)$", README, re.MULTILINE)
+    rooms = [(ROOT / f"medvidbench_hf/{room}/README.md").read_text() for room in ("judge", "rewards", "leaderboard")]
+    lines = re.findall(r"^(?:\$ )?medvidbench (.+)$", "\n".join([README, *rooms]), re.MULTILINE)
     assert lines
     for line in lines:
         words = line.split()
@@ -62,6 +66,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     from tests import nurvid_files
 
     build("simulated", tmp_path / "demo/simulated", videos=40, num_proc=2)
+    statistics(tmp_path / "demo/simulated", tmp_path / "train").write(tmp_path / "demo/stats.json")
     nurvid_files.write(tmp_path / "NurViD-benchmark")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 4
@@ -70,6 +75,33 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) > 10
+
+
+def statistics(data: Path, out: Path) -> Statistics:
+    """Of the prior's rewards on the train split."""
+    from medvidbench_hf.builder import read_samples
+    from medvidbench_hf.evaluation import run
+    from medvidbench_hf.evaluation.raw_rewards import reward_statistics
+    from medvidbench_hf.judge import LexiconJudge
+    from medvidbench_hf.models.prior import Prior
+
+    folder = run(Prior.fit(read_samples(data, "train")), data, out, split="train")
+    return reward_statistics(folder, None, None, LexiconJudge(), min_rows=5, fallback="task")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", ["judge", "rewards"])
+def test_the_python_of_a_rooms_readme_runs_as_it_stands(room: str, tmp_path: Path) -> None:
+    from medvidbench_hf.builder import build
+
+    build("simulated", tmp_path / "data", videos=24, media=False)
+    statistics(tmp_path / "data", tmp_path / "train").write(tmp_path / "stats.json")
+    text = (ROOT / f"medvidbench_hf/{room}/README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_readme_says_what_hugging_face_users_type_today() -> None:

@@ -146,8 +146,8 @@ def _set_trl(made: Export) -> str:
 rows = load_dataset("json", data_files={rows}, split="train")
 ```
 
-SFT reads `prompt` and `completion`. GRPO reads `prompt` and hands every other column to the reward function.
-{_REWARD}
+SFT reads `prompt` and `completion`. GRPO reads `prompt` and hands every other column to the reward function:
+`medvidbench_hf.rewards.reward_functions()` makes functions that read these. {_REWARD}
 
 TRL itself (1.16) wires images only: it trains on the text of such rows and drops the clip without a word. It takes a
 collator and a trainer that read the clip at `path`; frame k of the clip is at `frame_times_s[k]` seconds, and
@@ -174,7 +174,8 @@ FPS={file.fps} FPS_MAX_FRAMES={most} swift sft --dataset {shlex.quote(str(made.o
 ```
 
 `FPS` is read by the Qwen-VL models; others have settings of their own. For GRPO (`swift rlhf --rlhf_type grpo`) a
-reward function is handed the columns `solution` (the answer text), `index`, `split` and `task`.
+reward function is handed the columns `solution` (the answer text), `index`, `split` and `task`; a plugin of two lines,
+`from medvidbench_hf.rewards import ms_swift` and `orms["medgrpo"] = ms_swift()`, makes one that reads these.
 {_REWARD}"""
 
 
@@ -188,8 +189,8 @@ python3 -m verl.trainer.main config=examples/config.yaml {rows} \\
 ```
 
 A reward function gets the column of `data.answer_key` as `ground_truth`: `row` is JSON with `index`, `split`, `task`
-and `answer`; `answer` is the text alone.
-{_REWARD}
+and `answer`; `answer` is the text alone. `compute_score = easyr1()` in a file of one's own, after
+`from medvidbench_hf.rewards import easyr1`, is a function that reads it. {_REWARD}
 
 `data.max_prompt_length` has to hold the frames: longer rows are dropped by
 `data.filter_overlong_prompts`. `data.val_files` takes the export of another split."""

@@ -110,9 +110,16 @@ def box_iou(a: Box, b: Box) -> float:
 
 
 def _on_canvas(box: Box, canvas: Canvas) -> Box:
-    x1, x2 = sorted(min(max(x, 0.0), float(canvas.width)) for x in (box.x1, box.x2))
-    y1, y2 = sorted(min(max(y, 0.0), float(canvas.height)) for y in (box.y1, box.y2))
-    return Box(x1, y1, x2, y2)
+    x1, y1, x2, y2 = box
+    left, right = (x1, x2) if x1 <= x2 else (x2, x1)
+    top, bottom = (y1, y2) if y1 <= y2 else (y2, y1)
+    width, height = float(canvas.width), float(canvas.height)
+    return Box(
+        min(max(left, 0.0), width),
+        min(max(top, 0.0), height),
+        min(max(right, 0.0), width),
+        min(max(bottom, 0.0), height),
+    )
 
 
 def _box(coordinates: list[Any]) -> Box | None:

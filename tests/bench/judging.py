@@ -66,12 +66,15 @@ def calls(folder: Path) -> dict[str, int]:
     samples = [Sample.from_row(row) for row in rows]
     records = [record_of(sample, jittered(sample, random)) for sample in samples]
     per_threshold = sum(len(captions.pairs("dense_captioning", record)) for record in records)
+    # The simulated captions repeat from clip to clip; this is what is left where none does.
+    unshared = sum(len(board_pairs([record])) for record in records)
     pairs = board_pairs(records)
     with stub(0.0) as base_url, ReplyCache(folder / "judgements.sqlite") as cache:
         first, second = (judge(base_url, 16, cache).judge(pairs) for _ in range(2))
     return {
         "answers": len(records),
         "per_pair_and_threshold": per_threshold,
+        "unshared": unshared,
         "made": first.calls,
         "second_run": second.calls,
     }

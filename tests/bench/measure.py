@@ -1,4 +1,4 @@
-"""Measure the build and the parsers, and write what was measured to measured.json.
+"""Measure builds, parsers, judges and rewards, and write what was measured to measured.json.
 
     make bench
     python -m tests.bench.measure clips score    only these parts, the others stay
@@ -42,11 +42,12 @@ from medvidbench_hf.sources import simulated
 from medvidbench_hf.sources.release.merged import merged_sample
 from medvidbench_hf.tasks import TASKS
 from tests import release_files
-from tests.bench import clips, streaming
+from tests.bench import clips, corruptions, judging, rewards_study, streaming
 from tests.official_files import merged
 from tests.test_tasks import LONG
 
 HERE = Path(__file__).parent
+CAPTIONS = HERE.parent / "cases/captions"
 RELEASE_SHARE = float(os.environ.get("MEDVIDBENCH_BENCH_RELEASE", "1.0"))  # of 6,245 rows over 4,000 clips
 ROWS_VIDEOS = int(os.environ.get("MEDVIDBENCH_BENCH_VIDEOS", "43200"))  # 531,850 rows and some more
 
@@ -67,6 +68,9 @@ PARTS: dict[str, Callable[[], Any]] = {
     "parse": lambda: parse_growth(),
     "score": lambda: score_seconds(),
     "board_parse": lambda: board_growth(),
+    "judging": lambda: in_folder(judging.measure),
+    "corruptions": lambda: {name: corruptions.figures(CAPTIONS / name) for name in ("held_out", "tune", "still")},
+    "rewards": rewards_study.study,
 }
 
 

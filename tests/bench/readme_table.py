@@ -1,4 +1,4 @@
-"""Write the table of measured figures into the README, from measured.json.
+"""Write the figures of measured.json into the documents that show them, each between two marks.
 
 python -m tests.bench.readme_table
 """
@@ -6,11 +6,24 @@ python -m tests.bench.readme_table
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.bench import corruptions, rewards_study
+
 ROOT = Path(__file__).parents[2]
-START, END = "<!-- measured -->", "<!-- end of measured -->"
+JUDGE, REWARDS = "medvidbench_hf/judge/README.md", "medvidbench_hf/rewards/README.md"
+EXAMPLE = ROOT / "tests/cases/rewards_example.py"
+
+#: (document, mark) -> what stands there, from measured.json
+BLOCKS: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
+    ("README.md", "measured"): lambda measured: table(measured),
+    (JUDGE, "corruptions"): lambda measured: corruptions.tables(measured["corruptions"]["held_out"]),
+    (JUDGE, "still"): lambda measured: corruptions.tables(measured["corruptions"]["still"]),
+    (REWARDS, "study"): lambda measured: rewards_study.tables(measured["rewards"]),
+    (REWARDS, "example"): lambda _: f"```python\n{EXAMPLE.read_text(encoding='utf-8').strip()}\n```",
+}
 
 
 def table(measured: dict[str, Any]) -> str:
@@ -78,17 +91,42 @@ def table(measured: dict[str, Any]) -> str:
             "imports apart",
         ),
     ]
+    judging = measured["judging"]
+    calls, ideal = judging["calls"], judging["of_ideal"]
+    rows += [
+        (
+            f"judge at {' / '.join(ideal)} calls at a time, a server that takes {judging['latency_s']:.0f} s",
+            " / ".join(f"{100 * share:.0f} %" for share in ideal.values()) + " of calls at a time / latency",
+        ),
+        (
+            f"judge {calls['answers']} dense captions whose events match",
+            f"{calls['made']} calls ({calls['unshared']} if no caption came twice), of "
+            f"{calls['per_pair_and_threshold']} a pair and threshold; {calls['second_run']} in a second run",
+        ),
+        ("judge offline, word lists, one core", f"{judging['lexicon_pairs_per_s']:,} pairs/s"),
+        ("normalise a million rewards of 20 pairs", f"{1000 * judging['normalise_1m_s']:.0f} ms"),
+        ("reward a batch of 64 answers of tal and stg", f"{judging['reward_batch_ms']:.1f} ms"),
+    ]
     lines = [f"| what | measured once on {machine['cores']} cores ({machine['cpu']}) |", "|---|---|"]
     return "\n".join([*lines, *(f"| {what} | {figure} |" for what, figure in rows)])
 
 
+def split(text: str, mark: str) -> tuple[str, str, str]:
+    """A document before a block, in it and after it. Raises ValueError where it has no such block."""
+    start, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    before, begun, rest = text.partition(start)
+    inside, ended, after = rest.partition(end)
+    if not (begun and ended):
+        raise ValueError(f"no block {start} ... {end}")
+    return before + start, inside.strip(), end + after
+
+
 def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    after = rest.partition(END)[2]
-    made = table(json.loads((ROOT / "tests/bench/measured.json").read_text()))
-    readme.write_text(f"{before}{START}\n{made}\n{END}{after}", encoding="utf-8")
+    measured = json.loads((ROOT / "tests/bench/measured.json").read_text())
+    for (document, mark), make in BLOCKS.items():
+        path = ROOT / document
+        before, _, after = split(path.read_text(encoding="utf-8"), mark)
+        path.write_text(f"{before}\n{make(measured)}\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

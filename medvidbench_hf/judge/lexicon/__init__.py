@@ -1,14 +1,14 @@
 """LexiconJudge: a judge without a model. Offline, free, deterministic; a column of its own, never an LLM's.
 
-    LexiconJudge().judge([Pair("The hook frees the cystic duct.", "The grasper frees the cystic duct.")])
+LexiconJudge().judge([Pair("The hook frees the cystic duct.", "The grasper frees the cystic duct.")])
 
-    vocabulary/    concepts and their forms, one a line; grammar.json: negations, connectives, directions
-    words.py       text -> stems
-    vocabulary.py  the concepts, loaded
-    order.py       clauses in order of time
-    read.py        text -> Reading: concepts, negations, sides, time
-    align.py       what wording the candidate keeps, and what it puts in the gaps
-    compare.py     two readings -> findings -> five scores
+vocabulary/    concepts and their forms, one a line; grammar.json: negations, connectives, directions
+words.py       text -> stems
+vocabulary.py  the concepts, loaded
+order.py       clauses in order of time
+read.py        text -> Reading: concepts, negations, sides, time
+align.py       what wording the candidate keeps, and what it puts in the gaps
+compare.py     two readings -> findings -> five scores
 """
 
 from __future__ import annotations

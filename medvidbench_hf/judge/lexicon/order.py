@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 from medvidbench_hf.judge.lexicon.words import Token, grammar
 
-
 #: How far apart "not" and "until" may stand.
 NOT_UNTIL_WORDS = 5
 
@@ -60,7 +59,11 @@ def clauses(marked: Sequence[Token], kept: Sequence[int], actions: Collection[in
             else:
                 found.append(start)
         elif relation:
-            if here.relation == "link" and relation != "perfect" and not any(a in actions for a in range(here.start, place)):
+            if (
+                here.relation == "link"
+                and relation != "perfect"
+                and not any(a in actions for a in range(here.start, place))
+            ):
                 found.pop()  # "wipes the palate and tongue first": of the whole clause
                 here = found[-1]
             found[-1] = here._replace(relation=_amended(here, relation))
@@ -75,14 +78,17 @@ def clauses(marked: Sequence[Token], kept: Sequence[int], actions: Collection[in
 def ranks(
     found: Sequence[Clause], participles: Collection[int], actions: Collection[int], n_words: int
 ) -> tuple[tuple[int, ...], frozenset[int]]:
-    """The rank of each word, and which ranks a connective sets apart from the rank before. participles: positions of words such as
-    "holding" and "held"."""
+    """The rank of each word, and which ranks a connective sets apart from the rank before.
+
+    participles: positions of words such as "holding" and "held".
+    """
     order: list[list[int]] = []  # clauses that share a rank, in order of time
     sentence = last = 0
     opening = ""  # how the sentence opened, while its main clause is still to come
     bounds = [*(clause.start for clause in found[1:]), n_words]
+    acting = {k for k, clause in enumerate(found) if any(at in actions for at in range(clause.start, bounds[k]))}
     for k, clause in enumerate(found):
-        acts = any(at in actions for at in range(clause.start, bounds[k]))
+        acts = k in acting
         participle = clause.start in participles
         relation = clause.relation
         if relation == "perfect" and order:  # a sentence that tells what had been done before the last one
@@ -91,11 +97,16 @@ def ranks(
         elif not order or clause.begins_sentence:
             order.append([k])
             sentence = last = len(order) - 1
-            opening = relation if relation == "before" else "same" if participle or relation == "same" or not acts else ""
+            opening = relation if relation in ("before", "earlier") else ""
+            if not opening and (participle or relation == "same" or not acts):
+                opening = "same"
         elif opening and clause.after_comma and not relation and not participle:  # the main clause
             if opening == "before":
                 order.insert(last, [k])
                 sentence = last
+            elif opening == "earlier":
+                last += 1
+                order.insert(last, [k])
             else:
                 order[last].append(k)
             opening = ""
@@ -115,7 +126,7 @@ def ranks(
     for k, bound in enumerate(bounds):
         time += [rank[k]] * (bound - len(time))
     told = {rank[k] for k, clause in enumerate(found) if clause.relation in ("resume", "before", "later")}
-    told |= {rank[k] + 1 for k, clause in enumerate(found) if clause.relation in ("earlier", "first", "perfect")}
+    told |= {rank[k] + 1 for k in acting if found[k].relation in ("earlier", "first", "perfect")}
     return tuple(time), frozenset(told)
 
 
@@ -128,7 +139,7 @@ def _amends(relation: str, here: Clause, before: str, place: int, actions: Colle
     return before in _AUXILIARIES or not any(at in actions for at in range(here.start, place))
 
 
-_AUXILIARIES = frozenset("is are was were be been being has have had and will".split())
+_AUXILIARIES = frozenset({"is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "and", "will"})
 
 
 def _amended(here: Clause, relation: str) -> str:

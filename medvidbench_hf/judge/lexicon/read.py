@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from medvidbench_hf.judge.lexicon import order
 from medvidbench_hf.judge.lexicon.vocabulary import Sense, lexicon
-from medvidbench_hf.judge.lexicon.words import grammar, stem, stems, tokens
+from medvidbench_hf.judge.lexicon.words import MAX_CHARS, grammar, stem, stems, tokens
 
 #: A negation governs at most so many words of its clause: "without touching the wall of the duct behind it".
 SCOPE_WORDS = 7
@@ -55,9 +55,13 @@ class Reading(NamedTuple):
     content: frozenset[int]  # positions that are no function words
 
 
-@lru_cache(maxsize=4096)
 def read(text: str) -> Reading:
-    """The reading of a text, its first words.MAX_WORDS words."""
+    """The reading of a text: of its first words.MAX_CHARS characters and words.MAX_WORDS words."""
+    return _read(text[:MAX_CHARS])
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Reading:
     marked = tokens(text)
     kept = [k for k, token in enumerate(marked) if token.stem and token.word not in grammar()["articles"]]
     words = tuple(marked[k].word for k in kept)
@@ -90,7 +94,9 @@ def read(text: str) -> Reading:
 
 
 def _verb_like(word: str, key: str) -> bool:
-    return key not in _function_stems() and len(word) > 3 and word.endswith(("s", "ing", "ed")) and not word.endswith("ss")
+    return (
+        key not in _function_stems() and len(word) > 3 and word.endswith(("s", "ing", "ed")) and not word.endswith("ss")
+    )
 
 
 def _participles(words: tuple[str, ...]) -> frozenset[int]:
@@ -136,20 +142,18 @@ def _told_apart(
     if not nouns or not others:
         return senses
     before = words[at - 1] if at else ""
-    if words[end - 1].endswith(("ing", "ed")) or before in ("to", "is", "are", "was", "were", "be", "been", "being"):
+    if words[end - 1].endswith(("ing", "ed")) or before in grammar()["before_verbs"]:
         return others
     if end < len(words) and after_article[end] and not after_article[at]:
         return others
-    if after_article[at] or before in _NOUN_FOLLOWS or before[:1].isdigit():
+    if after_article[at] or before in grammar()["before_nouns"] or before[:1].isdigit():
         return nouns
     return senses
 
 
-_NOUN_FOLLOWS = frozenset("of with by from two three four both each his her its their second first left right".split())
-
-
 def _sides(keys: tuple[str, ...]) -> tuple[Side, ...]:
-    table, blocked = _side_stems(), set()
+    table = _side_stems()
+    blocked: set[int] = set()
     for first, phrases in _not_sides().items():
         for at, key in enumerate(keys):
             if key == first:

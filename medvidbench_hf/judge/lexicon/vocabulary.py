@@ -1,8 +1,8 @@
 """The concepts and the forms in which they are written: vocabulary/*.json, one concept a line.
 
-    "cystic duct": {"is": "duct", "forms": [...], "lay": [...], "absent": [...], "opposite": [...]}
+    "cystic duct": {"is": ["duct"], "forms": [...], "lay": [...], "absent": [...], "opposite": [...]}
 
-A concept's name is one of its forms. is: the wider concept it falls under. lay: forms that a clinician would not use.
+A concept's name is one of its forms. is: the wider concepts it falls under. lay: forms that a clinician would not use.
 absent: forms that say that the concept is not there ("dry field" for bleeding). opposite: actions that undo it.
 """
 
@@ -60,11 +60,10 @@ def lexicon() -> Lexicon:
                     found = senses.setdefault(stems(form), [])
                     if all(sense.concept != concept for sense in found):
                         found.append(Sense(concept, family, kind == "lay", kind == "absent"))
-            chain, above = {concept}, entry.get("is")
-            while above:
-                chain.add(f"{file}/{above}")
-                above = entries[above].get("is")
-            wider[concept] = frozenset(chain)
+            above = [name]
+            for up in above:
+                above += entries[up].get("is", [])
+            wider[concept] = frozenset(f"{file}/{up}" for up in above)
             for other in entry.get("opposite", []):
                 undone.setdefault(concept, set()).add(f"{file}/{other}")
                 undone.setdefault(f"{file}/{other}", set()).add(concept)

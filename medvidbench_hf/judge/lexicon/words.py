@@ -37,7 +37,14 @@ class Token(NamedTuple):
 
 def tokens(text: str) -> list[Token]:
     """The words and marks of a text, at most MAX_WORDS of them."""
-    text = text[:MAX_CHARS].lower().replace("\u2019", "'").replace("-", " ").replace("\u2013", " , ").replace("\u2014", " , ")
+    text = (
+        text[:MAX_CHARS]
+        .lower()
+        .replace("\u2019", "'")
+        .replace("-", " ")
+        .replace("\u2013", " , ")
+        .replace("\u2014", " , ")
+    )
     found = _TOKEN.findall(_NOT.sub(" not", text))
     return [Token(word, stem(word)) for word in found[:MAX_WORDS]]
 

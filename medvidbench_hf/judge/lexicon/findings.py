@@ -1,0 +1,61 @@
+"""What a candidate's differences from its reference are called, and what they cost.
+
+swapped     another concept in the place of the reference's; where the lexicon cannot read the words that stand
+            there now, weaker: a paraphrase would have rewritten the surroundings too
+number      another number in kept wording
+negated     the same content, denied in one text only
+side        the other pole of an axis
+order       events in another order of time
+wider       a wider concept in place of the reference's
+missing     content without a counterpart
+reworded    content that words which are not read, or say little, may stand for
+extra       an object or structure that the reference does not have
+unrelated   next to nothing of the reference is found again
+incoherent  words without sentences: a list, repeats, the reference's words scrambled
+lay         wording that a clinician would not use
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    kind: str  # a key of SHARES
+    sure: float  # 0..1, or for what comes in parts, how much of the reference it is
+    reference: str = ""
+    candidate: str = ""
+
+
+#: What a finding that is quite sure takes of (terminology, instrument_anatomy, specificity, procedure_context,
+#: action_state): most of its own dimension, and a part of every other, since a caption with a wrong concept is no good
+#: answer to "how specific" either. What may be mere wording (wider, reworded, extra, lay) is cheap.
+SHARES: dict[str, tuple[float, float, float, float, float]] = {
+    "swapped thing": (0.25, 0.70, 0.25, 0.22, 0.22),
+    "swapped anatomy": (0.25, 0.70, 0.25, 0.22, 0.22),
+    "swapped action": (0.22, 0.22, 0.25, 0.25, 0.70),
+    "swapped procedure": (0.25, 0.22, 0.25, 0.70, 0.22),
+    "number": (0.10, 0.10, 0.40, 0.10, 0.10),
+    "negated": (0.22, 0.22, 0.22, 0.25, 0.70),
+    "side": (0.22, 0.70, 0.25, 0.22, 0.22),
+    "order": (0.20, 0.20, 0.22, 0.70, 0.25),
+    "wider": (0.04, 0.03, 0.10, 0.01, 0.02),
+    "missing": (0.55, 0.65, 0.95, 0.60, 0.60),
+    "reworded": (0.12, 0.06, 0.12, 0.06, 0.06),
+    "extra": (0.01, 0.05, 0.01, 0.01, 0.01),
+    "unrelated": (0.80, 0.80, 0.80, 0.80, 0.80),
+    "incoherent": (0.60, 0.50, 0.50, 0.80, 0.80),
+    "lay": (0.04, 0.00, 0.00, 0.00, 0.00),
+}
+
+_LOWEST, _RANGE = 1.0, 4.0
+
+
+def scores(findings: Sequence[Finding]) -> tuple[float, ...]:
+    """Five scores, 1..5. What findings leave multiplies: another one never raises a score, none takes it below 1."""
+    left = [1.0] * 5
+    for finding in findings:
+        for k, share in enumerate(SHARES[finding.kind]):
+            left[k] *= 1.0 - share * finding.sure
+    return tuple(_LOWEST + _RANGE * part for part in left)

@@ -1,0 +1,190 @@
+"""Concepts that stand in the place of others, are lost, or are added.
+
+Two rules, by how much wording the candidate keeps. In an edited reference each slot (see align.py) says what was put in
+place of what. In rewritten wording a concept without a counterpart and a new one of its kind may be a swap, or two
+names of one thing of which the lexicon knows one: the less of the reference is found again, the surer it is a swap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from medvidbench_hf.judge.lexicon.align import Alignment, Slot
+from medvidbench_hf.judge.lexicon.findings import Finding
+from medvidbench_hf.judge.lexicon.match import (
+    STATES,
+    SWAPS,
+    Match,
+    loss,
+    of_one_group,
+    says,
+    swap,
+    text,
+    undone,
+)
+from medvidbench_hf.judge.lexicon.read import Mention, Reading
+from medvidbench_hf.judge.lexicon.words import grammar
+
+# How sure a swap in kept wording is.
+CERTAIN = 1.0
+OF_ONE_GROUP = 0.85  # "holds" for "grasps"
+UNREAD = 0.75  # for words that are not read
+#: How sure one elsewhere is at most, where nothing of the reference is found again. It falls with the square.
+ELSEWHERE = 0.35
+#: A word that is not read is half of a concept; so is a wider concept in place of one.
+HALF = 0.5
+#: A faithful text shares at least this part of the reference's content in one wording or another.
+RELATED = 0.3
+
+
+def swaps(reference: Reading, candidate: Reading, matched: Match, alignment: Alignment) -> list[Finding]:
+    found: list[Finding] = []
+    settled: set[int] = set()  # mentions of the reference that a slot has dealt with
+    claimed: set[int] = set()  # mentions of the candidate likewise
+    if alignment.edited:
+        moved = {at for _, start, words in alignment.runs for at in range(start, start + words)}
+        for slot in alignment.slots:
+            found += _in_slot(reference, candidate, matched, slot, moved, settled, claimed)
+    support = _support(reference, candidate, matched, settled)
+    if support < RELATED:
+        found.append(Finding("unrelated", (1.0 - support / RELATED) ** 2))
+    return found + _elsewhere(reference, candidate, matched, support, settled, claimed)
+
+
+def _in_slot(
+    reference: Reading,
+    candidate: Reading,
+    matched: Match,
+    slot: Slot,
+    moved: Collection[int],
+    settled: set[int],
+    claimed: set[int],
+) -> list[Finding]:
+    """What a slot puts in place of what. moved: positions of the candidate that are kept wording from elsewhere."""
+    place = range(slot.candidate_start, slot.candidate_end)
+    ours = [
+        k
+        for k, mention in enumerate(reference.mentions)
+        if mention.start < slot.end and mention.end > slot.start and not matched.kept(mention)
+    ]
+    theirs = [
+        j
+        for j, mention in enumerate(candidate.mentions)
+        if mention.start < place.stop and mention.end > place.start and not _within(moved, mention)
+    ]
+    found = []
+    for agree in (True, False):  # what agrees is no part of the exchange
+        for k in [k for k in ours if k not in settled]:
+            mention = reference.mentions[k]
+            for j in theirs:
+                other = candidate.mentions[j]
+                kind = swap(mention, other)
+                if not (says(mention, other) if agree else kind):
+                    continue
+                if not agree and kind:
+                    sure = OF_ONE_GROUP if of_one_group(mention, other) else CERTAIN
+                    kind = "wider" if says(other, mention) else kind
+                    found.append(Finding(kind, sure, text(reference, mention), text(candidate, other)))
+                theirs.remove(j)
+                settled.add(k)
+                claimed.add(j)
+                break
+    known, told = set(reference.stems), set(candidate.stems)
+    turned = {side.at for side in candidate.sides}
+    claims = {at for mention in candidate.mentions for at in range(mention.start, mention.end)}
+    strange = [
+        at
+        for at in place
+        if candidate.stems[at] not in known and (at in turned or (at in candidate.content and at not in claims))
+    ]
+    said = " ".join(candidate.words[at] for at in place)
+    if strange or theirs:
+        lost = [(loss(reference.mentions[k]), text(reference, reference.mentions[k])) for k in ours if k not in settled]
+        lost += [
+            (loss(candidate.mentions[theirs[0]]) if theirs else "swapped action", reference.words[at])
+            for at in reference.unread
+            if slot.start <= at < slot.end and reference.stems[at] not in told
+        ]
+        found += [Finding(kind, UNREAD, words, said) for kind, words in lost if kind][: len(strange) + len(theirs)]
+        settled.update(k for k in ours)
+        claimed.update(theirs)
+    numbers = [
+        [word for word in words if word[0].isdigit() or word in grammar()["numbers"]]
+        for words in (reference.words[slot.start : slot.end], candidate.words[place.start : place.stop])
+    ]
+    if numbers[0] and numbers[1] and numbers[0] != numbers[1]:
+        found.append(Finding("number", CERTAIN, " ".join(numbers[0]), " ".join(numbers[1])))
+    return found
+
+
+def _within(places: Collection[int], mention: Mention) -> bool:
+    return all(at in places for at in range(mention.start, mention.end))
+
+
+def _support(reference: Reading, candidate: Reading, matched: Match, settled: Collection[int]) -> float:
+    """The share of the reference's content that is found again, 0..1."""
+    content = [k for k, mention in enumerate(reference.mentions) if mention.families & SWAPS.keys()]
+    told = set(candidate.stems)
+    again = sum(1.0 if k in matched.same or k in settled else HALF if k in matched.wider else 0.0 for k in content)
+    again += HALF * sum(reference.stems[at] in told for at in reference.unread)
+    total = len(content) + HALF * len(reference.unread)
+    return again / total if total else 1.0
+
+
+def _elsewhere(
+    reference: Reading,
+    candidate: Reading,
+    matched: Match,
+    support: float,
+    settled: Collection[int],
+    claimed: Collection[int],
+) -> list[Finding]:
+    """Swaps, extras and losses by what has no counterpart anywhere."""
+    found: list[Finding] = []
+    alone: list[int] = []
+    new = sorted(matched.new.difference(claimed))
+    for k, mention in enumerate(reference.mentions):
+        if k in settled or k in matched.same or not mention.families & SWAPS.keys():
+            continue
+        if k in matched.wider:
+            if not mention.families & STATES:  # verbs are worded too freely for that
+                other = candidate.mentions[matched.wider[k]]
+                found.append(Finding("wider", CERTAIN, text(reference, mention), text(candidate, other)))
+            continue
+        for j in new:
+            other = candidate.mentions[j]
+            kind = swap(mention, other) if len(mention.families) == len(other.families) == 1 else None
+            if kind is None or (kind == "swapped action" and not undone(mention, other)):
+                continue
+            if not set(reference.stems[mention.start : mention.end]) & set(candidate.stems[other.start : other.end]):
+                sure = ELSEWHERE * (1.0 - support) ** 2
+                found.append(Finding(kind, sure, text(reference, mention), text(candidate, other)))
+                new.remove(j)
+                break  # "flap" beside "skin flap" is none
+        else:
+            alone.append(k)
+    found += [
+        Finding("extra", CERTAIN, "", text(candidate, candidate.mentions[j]))
+        for j in new
+        if candidate.mentions[j].families & {"thing", "anatomy"}
+    ]
+    return found + _lost(reference, candidate, alone, new)
+
+
+def _lost(reference: Reading, candidate: Reading, alone: list[int], new: list[int]) -> list[Finding]:
+    """What the reference says and the candidate does not, or says in words that are not read."""
+    known, told = set(reference.stems), set(candidate.stems)
+    total = sum(bool(mention.families & SWAPS.keys()) for mention in reference.mentions) + HALF * len(reference.unread)
+    words = [reference.words[at] for at in reference.unread if reference.stems[at] not in told]
+    weight = len(alone) + HALF * len(words)
+    if not weight:
+        return []
+    strange = list(dict.fromkeys(candidate.words[at] for at in candidate.unread if candidate.stems[at] not in known))
+    generic = [mention for mention in candidate.mentions if "generic" in mention.families]
+    covered = min(weight, len(strange) + len(new) + HALF * len(generic))
+    lost = ", ".join([text(reference, reference.mentions[k]) for k in alone] + words)
+    found = [
+        Finding("missing", (weight - covered) / total, lost),
+        Finding("reworded", covered / total, lost, " ".join(strange)),
+    ]
+    return [finding for finding in found if finding.sure > 0]
