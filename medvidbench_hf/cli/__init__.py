@@ -163,7 +163,7 @@ def score(
     from medvidbench_hf.evaluation import score_run
     from medvidbench_hf.whole_file import write_json
 
-    json_target(json_file, predictions)
+    json_target(json_file, predictions, cache)
     asked = None
     if judge != "none":
         asked = judge_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -155,12 +156,25 @@ def traps() -> None:
                 bullet(key, f"board: {trap.board}", f"strict: {trap.strict}", f"what to do: {trap.advice}")
 
 
-def json_target(path: Path | None, *others: Path) -> None:
-    """Say before the work that its result has nowhere to go. others: files that it must not replace."""
-    if path is None:
-        return
-    if (path.exists() and not path.is_file()) or not path.resolve().parent.is_dir():
-        raise InputError(f"--json {path}: not a file in a folder that exists")
-    for other in others:
-        if path.resolve() == other.resolve() or path.resolve().parent == other.resolve():
-            raise InputError(f"--json {path}: would replace {other}, or stand in it; write the result elsewhere")
+def json_target(path: Path | None, *inputs: Path | None) -> None:
+    """`output_files` of a command whose one output is its --json."""
+    output_files({"--json": path}, *inputs)
+
+
+def output_files(outputs: Mapping[str, Path | None], *inputs: Path | None) -> None:
+    """Say before the work that its result has nowhere to go. outputs: option -> the file that it names.
+
+    Raises InputError where the place is no file in a folder that exists, or is an input, in a run's folder that is an
+    input, or another output.
+    """
+    taken = [path.resolve() for path in inputs if path is not None]
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        place = path.resolve()
+        if (path.exists() and not path.is_file()) or not place.parent.is_dir():
+            raise InputError(f"{option} {path}: not a file in a folder that exists")
+        for other in taken:
+            if place == other or place.parent == other:
+                raise InputError(f"{option} {path}: would replace {other}, or stand in it; write the result elsewhere")
+        taken.append(place)

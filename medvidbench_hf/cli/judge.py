@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medvidbench_hf.cli.board import OutFile, json_target
+from medvidbench_hf.cli.board import OutFile, output_files
 from medvidbench_hf.cli.judge_tables import print_agreement, print_judged
 from medvidbench_hf.cli.judging import (
     BaseUrl,
@@ -64,7 +64,7 @@ def score(
     from medvidbench_hf.evaluation.judged import summary
     from medvidbench_hf.whole_file import write_json
 
-    json_target(json_file, predictions)
+    output_files({"--csv": csv_file, "--json": json_file}, predictions, cache)
     items = _items(predictions, data, split)
     pairs = [item.pair for item in items]
     asked = judge_of(
@@ -82,8 +82,6 @@ def score(
         preview=preview,
     )
     if preview:
-        if judge == "lexicon":
-            raise InputError("the lexicon judge costs nothing: there is no --preview of it")
         say(shown(asked.asked.preview(pairs), asked.name))  # type: ignore[attr-defined]
         return
     verdicts = asked.judge(pairs, progress=True)
@@ -112,7 +110,7 @@ def form(
     from medvidbench_hf.judge.form import write_form
 
     items = _items(predictions, data, split)
-    made = write_form([(item.about, item.pair) for item in items], out, n, seed)
+    made = write_form([({"item": item.item, **item.about}, item.pair) for item in items], out, n, seed)
     for path in made:
         say(f"wrote {path}")
     say(f"give {out / 'rate.html'} to the raters and keep the key from them; their CSV files go to")
@@ -123,7 +121,7 @@ def form(
 def agreement(
     ratings: Annotated[list[Path], typer.Argument(help="CSV files: item, rater, kind, and the five dimensions.")],
     plot: Annotated[Path | None, typer.Option(help="Draw human against judge into this SVG file.")] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap draws of the items.", min=100)] = 1000,
+    resamples: Annotated[int, typer.Option(help="Bootstrap draws of the items.", min=100, max=100_000)] = 1000,
     json_file: OutFile = None,
 ) -> None:
     """How far raters agree: Pearson, Spearman and Cohen's kappa, with 95 % intervals; people, and judges beside them.
@@ -134,7 +132,7 @@ def agreement(
     from medvidbench_hf.judge.ratings import read_ratings
     from medvidbench_hf.whole_file import write_json
 
-    json_target(json_file, *ratings)
+    output_files({"--plot": plot, "--json": json_file}, *ratings)
     given = read_ratings(ratings)
     result = study.agreement(given, resamples)
     print_agreement(result)
@@ -148,7 +146,9 @@ def agreement(
 def _items(predictions: Path, data: str | None, split: str | None) -> list[Any]:
     from medvidbench_hf.evaluation.judge_items import read_items
 
-    items = read_items(predictions, data, split)
+    items, notes = read_items(predictions, data, split)
+    for note in notes:
+        say(note)
     if not items:
         raise InputError(f"{predictions}: no answered caption with a reference in it, so there is nothing to judge")
     console.print(f"{len(items):,} captions of {predictions}", highlight=False, soft_wrap=True)

@@ -60,6 +60,12 @@ def judge_of(
     from medvidbench_hf import judge
 
     if name == "lexicon":
+        options = {"--base-url": base_url, "--budget-usd": budget_usd, "--budget-tokens": budget_tokens}
+        options |= {"--price": price, "--cache": cache, "--reasons": reasons or None, "--preview": preview or None}
+        options |= {"--domain": domain if domain != "surgical_video" else None}
+        options |= {"--rubric": rubric if rubric not in ("board", "comparative") else None}
+        if given := [option for option, value in options.items() if value is not None]:
+            raise InputError(f"the lexicon judge asks nobody and has one vocabulary: leave {', '.join(given)} out")
         return judge.LexiconJudge()
     from medvidbench_hf.endpoint import Budget, Endpoint, ReplyCache
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medvidbench_hf.cli.board import OutFile, json_target
+from medvidbench_hf.cli.board import OutFile, output_files
 from medvidbench_hf.cli.judge_tables import print_reward_comparison, print_reward_statistics
 from medvidbench_hf.cli.judging import (
     BaseUrl,
@@ -60,7 +60,7 @@ def stats(
     """
     from medvidbench_hf.evaluation.raw_rewards import read_raw_csv, reward_statistics
 
-    json_target(out, predictions)
+    output_files({"--out": out}, predictions, cache)
     if fallback not in ("", "task", "all"):
         raise InputError(f"--fallback {fallback!r}: expected task or all")
     if predictions.suffix.lower() == ".csv":
@@ -115,7 +115,7 @@ def compare(
     from medvidbench_hf.rewards import plot as draw
     from medvidbench_hf.whole_file import write_json
 
-    json_target(json_file, *predictions)
+    output_files({"--plot": plot, "--json": json_file}, *predictions, statistics)
     if len(predictions) == 1 and predictions[0].suffix.lower() == ".csv":
         samples: Any = read_samples_csv(predictions[0])
     else:

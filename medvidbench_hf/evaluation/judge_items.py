@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,12 @@ from medvidbench_hf import tasks
 from medvidbench_hf.evaluation.answered import read_answered
 from medvidbench_hf.evaluation.judged import applies
 from medvidbench_hf.judge import DIMENSIONS, Pair, Verdicts, read_pairs
+from medvidbench_hf.sample import Segments
+from medvidbench_hf.whole_file import write_text
 
 LOOKED_AT = 65_536  # bytes, to tell a file of pairs from one of answers
+_PAIR_FIELD = re.compile(r'"(?:reference|candidate)"\s*:')
+_ANSWER_FIELD = re.compile(r'"(?:prediction|qa_type|answer)"\s*:')
 
 
 class Item(NamedTuple):
@@ -25,22 +30,26 @@ class Item(NamedTuple):
     pair: Pair
 
 
-def read_items(path: str | Path, data: str | Path | None = None, split: str | None = None) -> list[Item]:
-    """The caption pairs of a file of pairs, or of a run's answers as the strict protocol pairs them.
+def read_items(
+    path: str | Path, data: str | Path | None = None, split: str | None = None
+) -> tuple[list[Item], list[str]]:
+    """The caption pairs of a file of pairs, or of a run's answers as the strict protocol pairs them; and what is to be
+    told of the answers that make no pair.
 
-    An answer's item is its row's index; events of a dense caption are index.0, index.1, ... An empty caption is no
-    item: it needs no judge. Raises InputError.
+    An answer's item is its row's index; events of a dense caption are index.0, index.1, ... Raises InputError.
     """
     path = Path(path)
     if holds_pairs(path):
-        return [Item(name, {"task": pair.task}, pair) for name, pair in read_pairs(path)]
+        return [Item(name, {"task": pair.task}, pair) for name, pair in read_pairs(path)], []
     answered = read_answered(path, data, split)
-    found = []
+    found: list[Item] = []
+    empty = missed = extra = 0
     for sample in answered.samples:
-        if not (answered.has(sample.index) and applies(sample)):
+        if not (sample.index in answered.texts and applies(sample)):
             continue
         text = answered.texts[sample.index]
-        scored = tasks.score(sample, tasks.parse(sample, text if isinstance(text, str) else ""))
+        parsed = tasks.parse(sample, text if isinstance(text, str) else "")
+        scored = tasks.score(sample, parsed)
         about = {
             "index": sample.index,
             "source": sample.source,
@@ -51,23 +60,29 @@ def read_items(path: str | Path, data: str | Path | None = None, split: str | No
         for k, pair in enumerate(scored.pairs):
             name = f"{sample.index}.{k}" if sample.task == "dense_captioning" else str(sample.index)
             found.append(Item(name, about, Pair(pair.reference, pair.candidate, sample.task, sample.question)))
-    return found
+        if isinstance(sample.truth, Segments):
+            missed += len(sample.truth.segments) - len(scored.pairs)
+            extra += len(parsed.value.segments if parsed.value else ()) - len(scored.pairs)
+        else:
+            empty += not scored.pairs
+    parts = {"empty captions": empty, "true events without a prediction": missed, "predicted events too many": extra}
+    told = ", ".join(f"{what}: {n:,}" for what, n in parts.items() if n)
+    if not told:
+        return found, []
+    return found, [f"not judged, there is no pair ({told}); `medvidbench score --judge` counts each as 1"]
 
 
 def holds_pairs(path: Path) -> bool:
-    """Whether a file's first record, or its head line, has the fields reference and candidate."""
+    """Whether a file is one of caption pairs and not of answers, by its name or the fields it begins with."""
     if not path.is_file():
         return False
+    if path.suffix.lower() == ".csv":
+        return True  # answers are never CSV: what is wrong with its columns is for read_pairs to say
     with path.open("rb") as stream:
         head = stream.read(LOOKED_AT).decode("utf-8-sig", errors="replace").lstrip()
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return True  # answers are never CSV: what is wrong with its columns is for read_pairs to say
-    start = head.lstrip("[ \n\r\t")
-    try:
-        first, _ = json.JSONDecoder().raw_decode(start)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(first, dict) and {"reference", "candidate"} <= set(first)
+    if not head.startswith(("{", "[")):
+        return {"reference", "candidate"} <= set(head.partition("\n")[0].strip().split(","))
+    return bool(_PAIR_FIELD.search(head)) and not _ANSWER_FIELD.search(head)
 
 
 def by_group(items: Sequence[Item], verdicts: Verdicts) -> list[dict[str, Any]]:
@@ -110,9 +125,10 @@ def as_json(items: Sequence[Item], verdicts: Verdicts) -> list[dict[str, Any]]:
 
 def write_ratings(path: Path, items: Sequence[Item], verdicts: Verdicts) -> None:
     """A judge's scores as a CSV that `judge agreement` reads; a judgement that failed leaves its cells empty."""
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(("item", "rater", "kind", *DIMENSIONS))
-        for item, judgement in zip(items, verdicts.judgements, strict=True):
-            scores = judgement.scores if judgement else ("",) * len(DIMENSIONS)
-            rows.writerow((item.item, verdicts.judge, "judge", *scores))
+    text = StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(("item", "rater", "kind", *DIMENSIONS))
+    for item, judgement in zip(items, verdicts.judgements, strict=True):
+        scores = judgement.scores if judgement else ("",) * len(DIMENSIONS)
+        rows.writerow((item.item, verdicts.judge, "judge", *scores))
+    write_text(path, text.getvalue())

@@ -190,7 +190,10 @@ def _pairs(answered: Answered, protocols: Iterable[str]) -> list[Pair]:
             found += judging.strict_pairs(asked, answered.texts)
         else:
             found += judging.board_pairs(_records(asked, answered).values())
-    return list({(pair.reference, pair.candidate): pair for pair in found}.values())
+    distinct: dict[tuple[str, str], Pair] = {}
+    for pair in found:
+        distinct.setdefault((pair.reference, pair.candidate), pair)
+    return list(distinct.values())
 
 
 def _asked(answered: Answered) -> list[Sample]:

@@ -174,7 +174,7 @@ def judged_pairs(record: Record) -> dict[float, list[tuple[str, str]]]:
         best = max(range(len(true)), key=lambda k: ious[k], default=None)
         for threshold in THRESHOLDS:
             if best is not None and ious[best] >= threshold:
-                pairs[threshold].append((true[best].caption, event.caption))
+                pairs[threshold].append((str(true[best].caption), event.caption))  # as its prompt would hold it
     return pairs
 
 
