@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from medvidbench_hf.judge.lexicon import LexiconJudge
+from medvidbench_hf.judge.lexicon.match import says
 from medvidbench_hf.judge.lexicon.read import read
 from medvidbench_hf.judge.pairs import DIMENSIONS, Pair
 from medvidbench_hf.leaderboard import minilm
@@ -87,24 +88,25 @@ def figures(folder: str | Path, *, embeddings: bool = True) -> dict[str, Any]:
     return found
 
 
-def foreign(folder: str | Path) -> dict[str, float]:
-    """Of the items with foreign phrases, and of all: the share whose paraphrase holds a phrase unknown to the lexicon."""
+def foreign(folder: str | Path) -> dict[str, int]:
+    """How many items list foreign phrases, and how many of them one that the lexicon cannot read."""
     every = items(folder)
-    unknown = sum(any(not known(phrase) for phrase in item["foreign"]) for item in every)
-    listed = sum(bool(item["foreign"]) for item in every)
-    return {"n": len(every), "listed": listed, "of_all": unknown / len(every), "of_listed": unknown / max(1, listed)}
+    strange = sum(any(not known(phrase, item["reference"]) for phrase in item["foreign"]) for item in every)
+    return {"n": len(every), "listed": sum(bool(item["foreign"]) for item in every), "strange": strange}
 
 
-def known(phrase: str) -> bool:
-    """Whether the lexicon reads an object or structure, or a procedure, in the phrase."""
-    return any(mention.families & {"thing", "anatomy", "procedure"} for mention in read(phrase).mentions)
+def known(phrase: str, reference: str) -> bool:
+    """Whether the lexicon reads an object, structure or procedure of the reference in the phrase."""
+    named = [mention for mention in read(phrase).mentions if mention.families & {"thing", "anatomy", "procedure"}]
+    return any(says(meant, mention) for meant in read(reference).mentions for mention in named)
 
 
 def lexicon_pairs_per_s(folder: str | Path = Path(__file__).parents[1] / "cases" / "captions" / "tune") -> float:
     """Pairs judged in a second on one core: references met before, candidates not."""
-    pairs = [Pair(*pair) for pair in _pairs(items(folder))]
+    met = list(_pairs(items(folder)))
     judge = LexiconJudge()
-    judge.judge([Pair(pair.reference, pair.reference) for pair in pairs])
+    judge.judge([Pair(reference, reference) for reference, _ in met])
+    pairs = [Pair(reference, f"{candidate} {k}") for k, (reference, candidate) in enumerate(met)]
     begin = perf_counter()
     judge.judge(pairs)
     return len(pairs) / (perf_counter() - begin)

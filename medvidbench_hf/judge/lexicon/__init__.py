@@ -19,6 +19,7 @@ from medvidbench_hf.judge.guard import minimum
 from medvidbench_hf.judge.lexicon.compare import compare
 from medvidbench_hf.judge.lexicon.read import read
 from medvidbench_hf.judge.lexicon.vocabulary import version
+from medvidbench_hf.judge.llm import NO_REFERENCE
 from medvidbench_hf.judge.pairs import DIMENSIONS, LOWEST, Judgement, Pair, Verdicts, checked
 
 __all__ = ["LexiconJudge"]
@@ -34,12 +35,13 @@ class LexiconJudge:
 
     def judge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
         found = {pair: _judged(pair) for pair in dict.fromkeys(checked(pairs))}
-        guarded = sum(judgement.by == "guard" for judgement in found.values())
+        judgements = tuple(found[pair] for pair in pairs)
         return Verdicts(
             self.name,
             f"lexicon v1 ({version()})",
-            tuple(found[pair] for pair in pairs),
-            guarded=guarded,
+            judgements,
+            tuple((k, NO_REFERENCE) for k, judgement in enumerate(judgements) if judgement is None),
+            guarded=sum(judgement is not None and judgement.by == "guard" for judgement in found.values()),
             distinct=len(found),
         )
 
@@ -47,8 +49,12 @@ class LexiconJudge:
         return self.judge(pairs, progress)
 
 
-def _judged(pair: Pair) -> Judgement:
+def _judged(pair: Pair) -> Judgement | None:
+    """None where the reference has no word: there is nothing to compare with."""
+    reference = read(pair.reference)
+    if not reference.stems:
+        return None
     if why := minimum(pair):
-        return Judgement((float(LOWEST),) * len(DIMENSIONS), "guard", evidence={"guard": why})
-    scores, evidence = compare(read(pair.reference), read(pair.candidate))
+        return Judgement((float(LOWEST),) * len(DIMENSIONS), "guard", evidence={"why": why})
+    scores, evidence = compare(reference, read(pair.candidate))
     return Judgement(scores, "lexicon", evidence=evidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from medvidbench_hf.judge.lexicon import order
 from medvidbench_hf.judge.lexicon.align import Alignment, align
 from medvidbench_hf.judge.lexicon.findings import Finding, scores
 from medvidbench_hf.judge.lexicon.match import SWAPS, match, text
@@ -14,13 +15,14 @@ from medvidbench_hf.judge.lexicon.words import grammar
 
 CERTAIN = 1.0
 #: How sure negation and order are in rewritten wording, where scope and clauses are guessed twice.
-REWRITTEN = 0.4
+REWRITTEN = 0.3
 #: More negations than in the reference, but none on content that both have: in kept wording, and in rewritten.
 UNPLACED, UNPLACED_REWRITTEN = 0.7, 0.06
 #: The other pole of an axis, not in the same place.
 OTHER_POLE = 0.3
 #: One pair of events in reversed order, and each further one.
 ONE_TURNED, MORE_TURNED = 0.6, 0.2
+IMPLIED = 0.5
 
 #: A shorter text cannot be told from a note.
 FEWEST_WORDS = 6
@@ -28,7 +30,7 @@ FEWEST_WORDS = 6
 MOST_REPEATED = 0.45
 #: Function words, of all words. Captions have 0.3, notes without articles 0.15.
 FEWEST_LINKING = 0.12
-A_LIST = 0.6
+A_LIST = 0.9
 #: The words are the reference's, their order is not: neither of a paraphrase nor of moved clauses.
 SCRAMBLED_SHARED, SCRAMBLED_KEPT = 0.8, 0.4
 
@@ -42,7 +44,7 @@ def compare(reference: Reading, candidate: Reading) -> tuple[tuple[float, ...], 
         found += swaps(reference, candidate, matched, alignment)
         found += _negated(reference, candidate, alignment.edited)
         found += _sides(reference, candidate, alignment)
-        found += _order(reference, candidate, alignment.edited)
+        found += _order(reference, candidate, alignment)
         found += _incoherent(reference, candidate, alignment.kept)
         known = {text(reference, mention) for mention in reference.mentions}
         found += [
@@ -104,26 +106,40 @@ def _sides(reference: Reading, candidate: Reading, alignment: Alignment) -> list
     return found
 
 
-def _order(reference: Reading, candidate: Reading, edited: bool) -> list[Finding]:
-    """Pairs of events that the candidate tells the other way round in time.
+def _order(reference: Reading, candidate: Reading, alignment: Alignment) -> list[Finding]:
+    """Pairs of events that the candidate tells the other way round in time, or "before" and "after" changed over.
 
     One of the texts must set the two apart by a connective: "cuts and ties" may be told as "ties and cuts". What is no
     event counts only where both texts do: "wipes the palate first, then the tongue".
     """
     ours, theirs = _times(reference), _times(candidate)
     common = [(*ours[key], *theirs[key], key) for key in ours if key in theirs]
-    turned = []
+    turned, implied = [], []
     for k, (first, acts, at, _, key) in enumerate(common):
         for second, also, other, _, key_2 in common[k + 1 :]:
             if (first - second) * (at - other) < 0:
                 told = _told(reference, first, second) + _told(candidate, at, other)
                 if told >= (1 if acts and also else 2):
                     turned.append((key, key_2) if first < second else (key_2, key))
+                elif acts and also and alignment.edited:
+                    implied.append((key, key_2) if first < second else (key_2, key))
+    if not turned and implied:
+        one, two = (key.split("/")[-1] for key in implied[0])
+        return [Finding("order", IMPLIED, f"{one}, then {two}", f"{two}, then {one}")]
     if not turned:
-        return []
+        return _changed_over(reference, candidate, alignment)
     one, two = (key.split("/")[-1] for key in turned[0])
-    sure = min(CERTAIN, ONE_TURNED + MORE_TURNED * (len(turned) - 1)) * (CERTAIN if edited else REWRITTEN)
+    sure = min(CERTAIN, ONE_TURNED + MORE_TURNED * (len(turned) - 1)) * (CERTAIN if alignment.edited else REWRITTEN)
     return [Finding("order", sure, f"{one}, then {two}", f"{two}, then {one}")]
+
+
+def _changed_over(reference: Reading, candidate: Reading, alignment: Alignment) -> list[Finding]:
+    for slot in alignment.slots if alignment.edited else ():
+        ours = reference.words[slot.start : slot.end]
+        theirs = candidate.words[slot.candidate_start : slot.candidate_end]
+        if order.direction(ours) * order.direction(theirs) < 0:
+            return [Finding("order", ONE_TURNED, " ".join(ours), " ".join(theirs))]
+    return []
 
 
 def _told(reading: Reading, first: int, second: int) -> bool:

@@ -13,6 +13,7 @@ from medvidbench_hf.judge.lexicon.vocabulary import lexicon
 SWAPS = {
     "thing": "swapped thing",
     "anatomy": "swapped anatomy",
+    "part": "swapped anatomy",
     "action": "swapped action",
     "finding": "swapped action",
     "procedure": "swapped procedure",

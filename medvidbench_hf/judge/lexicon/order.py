@@ -130,6 +130,18 @@ def ranks(
     return tuple(time), frozenset(told)
 
 
+def direction(words: Sequence[str]) -> int:
+    """What words say of what follows them: 1 it is later ("before", "then"), -1 earlier ("after"), 0 neither."""
+    said = {
+        relation
+        for at in range(len(words))
+        for phrase, relation in _connectives().get(words[at], ())
+        if tuple(words[at : at + len(phrase)]) == phrase
+    }
+    later, earlier = bool(said & {"before", "later", "resume"}), "earlier" in said
+    return earlier - later if "not" in words else later - earlier
+
+
 def _amends(relation: str, here: Clause, before: str, place: int, actions: Collection[int]) -> bool:
     """Whether the word speaks of the clause it stands in: "is then drawn" does, "cuts it, then" does not."""
     if relation in ("perfect", "first"):
@@ -161,6 +173,7 @@ def _joined(first: str, second: str) -> str:
 
 
 def _relation(marked: Sequence[Token], at: int) -> tuple[str, int]:
+    """What the connective that stands here says, and how many words it has; "" for none."""
     for phrase, relation in _connectives().get(marked[at].word, ()):
         if all(k < len(marked) and marked[k].word == word for k, word in enumerate(phrase, start=at)):
             return relation, len(phrase)

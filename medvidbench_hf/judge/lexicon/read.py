@@ -22,7 +22,7 @@ from medvidbench_hf.judge.lexicon.words import MAX_CHARS, grammar, stem, stems, 
 #: A negation governs at most so many words of its clause: "without touching the wall of the duct behind it".
 SCOPE_WORDS = 7
 
-NOUN_FAMILIES = frozenset({"thing", "anatomy", "person", "procedure"})
+NOUN_FAMILIES = frozenset({"thing", "anatomy", "part", "person", "procedure"})
 
 
 class Mention(NamedTuple):
@@ -110,22 +110,18 @@ def _participles(words: tuple[str, ...]) -> frozenset[int]:
 
 
 def _mentions(words: tuple[str, ...], keys: tuple[str, ...], after_article: tuple[bool, ...]) -> tuple[Mention, ...]:
-    forms, found, at = lexicon().forms, [], 0
+    forms, lengths = lexicon().forms, lexicon().lengths
+    found: list[Mention] = []
+    at = 0
     while at < len(keys):
-        for form, senses in forms.get(keys[at], ()):
-            end = at + len(form)
-            if keys[at:end] == form:
+        for length in lengths.get(keys[at], ()):
+            form = keys[at : at + length]
+            if senses := forms.get(form):
+                end = at + len(form)
                 told = senses if len(senses) == 1 else _told_apart(senses, words, at, end, after_article)
-                found.append(
-                    Mention(
-                        tuple(sense.concept for sense in told),
-                        frozenset(sense.family for sense in told),
-                        at,
-                        end,
-                        any(sense.lay for sense in told),
-                        any(sense.absent for sense in told),
-                    )
-                )
+                concepts, families = tuple(sense.concept for sense in told), frozenset(sense.family for sense in told)
+                lay, absent = any(sense.lay for sense in told), any(sense.absent for sense in told)
+                found.append(Mention(concepts, families, at, end, lay, absent))
                 at = end
                 break
         else:
@@ -152,15 +148,16 @@ def _told_apart(
 
 
 def _sides(keys: tuple[str, ...]) -> tuple[Side, ...]:
-    table = _side_stems()
-    blocked: set[int] = set()
-    for first, phrases in _not_sides().items():
-        for at, key in enumerate(keys):
-            if key == first:
-                for phrase in phrases:
-                    if keys[at : at + len(phrase)] == phrase:
-                        blocked.update(range(at, at + len(phrase)))
-    return tuple(Side(*table[key], at) for at, key in enumerate(keys) if key in table and at not in blocked)
+    table, no_side = _side_stems(), _not_sides()
+    found: list[Side] = []
+    blocked = 0  # up to where a phrase that is no side reaches: "right angle"
+    for at, key in enumerate(keys):
+        for phrase in no_side.get(key, ()):
+            if keys[at : at + len(phrase)] == phrase:
+                blocked = max(blocked, at + len(phrase))
+        if key in table and at >= blocked:
+            found.append(Side(*table[key], at))
+    return tuple(found)
 
 
 def _denied(keys: tuple[str, ...], ends: set[int]) -> tuple[tuple[bool, ...], tuple[int, ...]]:
@@ -177,6 +174,8 @@ def _denied(keys: tuple[str, ...], ends: set[int]) -> tuple[tuple[bool, ...], tu
             if keys[at : at + len(phrase)] == phrase and not _UNTIL & set(keys[at : at + order.NOT_UNTIL_WORDS]):
                 negators.append(at)
                 step = 1 if direction == "after" else -1
+                if step < 0 and governed[at]:
+                    break  # "is not absent"
                 place, left = (at + len(phrase) if step > 0 else at - 1), SCOPE_WORDS
                 while 0 <= place < len(keys) and left:
                     if step > 0 and place in ends:

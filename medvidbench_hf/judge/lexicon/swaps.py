@@ -7,7 +7,7 @@ names of one thing of which the lexicon knows one: the less of the reference is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from medvidbench_hf.judge.lexicon.align import Alignment, Slot
 from medvidbench_hf.judge.lexicon.findings import Finding
@@ -28,9 +28,10 @@ from medvidbench_hf.judge.lexicon.words import grammar
 # How sure a swap in kept wording is.
 CERTAIN = 1.0
 OF_ONE_GROUP = 0.85  # "holds" for "grasps"
-UNREAD = 0.75  # for words that are not read
+PART = 0.5  # a part of the reference's structure, or what it is a part of
+UNREAD = 0.8  # for words that are not read
 #: How sure one elsewhere is at most, where nothing of the reference is found again. It falls with the square.
-ELSEWHERE = 0.35
+ELSEWHERE = 0.25
 #: A word that is not read is half of a concept; so is a wider concept in place of one.
 HALF = 0.5
 #: A faithful text shares at least this part of the reference's content in one wording or another.
@@ -79,42 +80,79 @@ def _in_slot(
             for j in theirs:
                 other = candidate.mentions[j]
                 kind = swap(mention, other)
-                if not (says(mention, other) if agree else kind):
+                if not (_agrees(mention, other) if agree else kind):
                     continue
                 if not agree and kind:
                     sure = OF_ONE_GROUP if of_one_group(mention, other) else CERTAIN
-                    kind = "wider" if says(other, mention) else kind
+                    if says(mention, other) or says(other, mention):
+                        sure, kind = (PART, kind) if kind == "swapped anatomy" else (CERTAIN, "wider")
                     found.append(Finding(kind, sure, text(reference, mention), text(candidate, other)))
                 theirs.remove(j)
                 settled.add(k)
                 claimed.add(j)
                 break
+    unread = _unread(reference, candidate, slot, [k for k in ours if k not in settled], theirs)
+    if unread:
+        settled.update(ours)
+        claimed.update(theirs)
+    added = sorted(matched.new.intersection(theirs) - claimed)
+    claimed.update(added)
+    return found + unread + _added(candidate, added, "added") + _numbers(reference, candidate, slot)
+
+
+def _unread(
+    reference: Reading, candidate: Reading, slot: Slot, ours: Collection[int], theirs: Sequence[int]
+) -> list[Finding]:
+    """Words exchanged of which the lexicon cannot read the one or the other side."""
+    place = range(slot.candidate_start, slot.candidate_end)
     known, told = set(reference.stems), set(candidate.stems)
-    turned = {side.at for side in candidate.sides}
-    claims = {at for mention in candidate.mentions for at in range(mention.start, mention.end)}
-    strange = [
-        at
-        for at in place
-        if candidate.stems[at] not in known and (at in turned or (at in candidate.content and at not in claims))
+    claimed = {at for mention in candidate.mentions for at in range(mention.start, mention.end)}
+    says_much = (candidate.content - claimed).union(side.at for side in candidate.sides)
+    strange = [at for at in place if at in says_much and candidate.stems[at] not in known]
+    lost = [(loss(reference.mentions[k]), text(reference, reference.mentions[k])) for k in ours]
+    guess = (
+        loss(candidate.mentions[theirs[0]]) if theirs else "swapped action"
+    )  # most words that are not read are verbs
+    lost += [
+        (guess, reference.words[at])
+        for at in reference.unread
+        if slot.start <= at < slot.end and reference.stems[at] not in told
     ]
     said = " ".join(candidate.words[at] for at in place)
-    if strange or theirs:
-        lost = [(loss(reference.mentions[k]), text(reference, reference.mentions[k])) for k in ours if k not in settled]
-        lost += [
-            (loss(candidate.mentions[theirs[0]]) if theirs else "swapped action", reference.words[at])
-            for at in reference.unread
-            if slot.start <= at < slot.end and reference.stems[at] not in told
-        ]
-        found += [Finding(kind, UNREAD, words, said) for kind, words in lost if kind][: len(strange) + len(theirs)]
-        settled.update(k for k in ours)
-        claimed.update(theirs)
-    numbers = [
-        [word for word in words if word[0].isdigit() or word in grammar()["numbers"]]
-        for words in (reference.words[slot.start : slot.end], candidate.words[place.start : place.stop])
+    return [Finding(kind, UNREAD, words, said) for kind, words in lost if kind][: len(strange) + len(theirs)]
+
+
+def _added(candidate: Reading, mentions: Iterable[int], kind: str) -> list[Finding]:
+    named = (candidate.mentions[j] for j in mentions)
+    return [
+        Finding(kind, CERTAIN, "", text(candidate, mention))
+        for mention in named
+        if mention.families & {"thing", "anatomy"}
     ]
-    if numbers[0] and numbers[1] and numbers[0] != numbers[1]:
-        found.append(Finding("number", CERTAIN, " ".join(numbers[0]), " ".join(numbers[1])))
-    return found
+
+
+def _numbers(reference: Reading, candidate: Reading, slot: Slot) -> list[Finding]:
+    ours, theirs = (
+        " ".join(word for word in words if word[0].isdigit() or word in grammar()["numbers"])
+        for words in (
+            reference.words[slot.start : slot.end],
+            candidate.words[slot.candidate_start : slot.candidate_end],
+        )
+    )
+    return [Finding("number", CERTAIN, ours, theirs)] if ours and theirs and ours != theirs else []
+
+
+def _agrees(mention: Mention, other: Mention) -> bool:
+    """Whether the other one says the same, or a thing or action more exactly. A part of a structure is another site."""
+    return bool(set(mention.concepts) & set(other.concepts)) or (
+        says(mention, other) and "anatomy" not in mention.families
+    )
+
+
+def _of_one_kind(mention: Mention, other: Mention) -> bool:
+    """Whether both are instruments, or structures, and so on, without another sense; parts are parts of anything."""
+    files = {concept.split("/")[0] for concept in (*mention.concepts, *other.concepts)}
+    return len(files) == 1 and files != {"part"}
 
 
 def _within(places: Collection[int], mention: Mention) -> bool:
@@ -153,7 +191,7 @@ def _elsewhere(
             continue
         for j in new:
             other = candidate.mentions[j]
-            kind = swap(mention, other) if len(mention.families) == len(other.families) == 1 else None
+            kind = swap(mention, other) if _of_one_kind(mention, other) else None
             if kind is None or (kind == "swapped action" and not undone(mention, other)):
                 continue
             if not set(reference.stems[mention.start : mention.end]) & set(candidate.stems[other.start : other.end]):
@@ -163,16 +201,15 @@ def _elsewhere(
                 break  # "flap" beside "skin flap" is none
         else:
             alone.append(k)
-    found += [
-        Finding("extra", CERTAIN, "", text(candidate, candidate.mentions[j]))
-        for j in new
-        if candidate.mentions[j].families & {"thing", "anatomy"}
-    ]
+    found += _added(candidate, new, "extra")
     return found + _lost(reference, candidate, alone, new)
 
 
 def _lost(reference: Reading, candidate: Reading, alone: list[int], new: list[int]) -> list[Finding]:
-    """What the reference says and the candidate does not, or says in words that are not read."""
+    """What the reference says and the candidate does not, or says in words that are not read.
+
+    A few other words are wording; how doubtful they are grows with the square of their part.
+    """
     known, told = set(reference.stems), set(candidate.stems)
     total = sum(bool(mention.families & SWAPS.keys()) for mention in reference.mentions) + HALF * len(reference.unread)
     words = [reference.words[at] for at in reference.unread if reference.stems[at] not in told]
@@ -181,10 +218,12 @@ def _lost(reference: Reading, candidate: Reading, alone: list[int], new: list[in
         return []
     strange = list(dict.fromkeys(candidate.words[at] for at in candidate.unread if candidate.stems[at] not in known))
     generic = [mention for mention in candidate.mentions if "generic" in mention.families]
-    covered = min(weight, len(strange) + len(new) + HALF * len(generic))
+    covered = min(weight, float(len(strange) + len(new)))
+    vague = min(weight - covered, HALF * len(generic))
     lost = ", ".join([text(reference, reference.mentions[k]) for k in alone] + words)
     found = [
-        Finding("missing", (weight - covered) / total, lost),
-        Finding("reworded", covered / total, lost, " ".join(strange)),
+        Finding("missing", (weight - covered - vague) / total, lost),
+        Finding("vague", vague / total, lost, ", ".join(text(candidate, mention) for mention in generic)),
+        Finding("reworded", (covered / total) ** 2, lost, " ".join(strange)),
     ]
     return [finding for finding in found if finding.sure > 0]

@@ -20,6 +20,7 @@ FAMILIES = {
     "instrument": "thing",
     "material": "thing",
     "anatomy": "anatomy",
+    "part": "part",  # of whatever: tip, margin, hollow
     "action": "action",
     "finding": "finding",
     "procedure": "procedure",
@@ -38,8 +39,10 @@ class Sense(NamedTuple):
 
 
 class Lexicon(NamedTuple):
-    #: first stem -> (all stems, senses), longest first
-    forms: dict[str, tuple[tuple[tuple[str, ...], tuple[Sense, ...]], ...]]
+    #: the stems of a form -> what it may mean
+    forms: dict[tuple[str, ...], tuple[Sense, ...]]
+    #: first stem -> how many stems forms that begin with it have, longest first
+    lengths: dict[str, tuple[int, ...]]
     #: concept -> itself and every wider concept
     wider: dict[str, frozenset[str]]
     #: action -> the actions that undo it
@@ -67,12 +70,12 @@ def lexicon() -> Lexicon:
             for other in entry.get("opposite", []):
                 undone.setdefault(concept, set()).add(f"{file}/{other}")
                 undone.setdefault(f"{file}/{other}", set()).add(concept)
-    forms: dict[str, list[tuple[tuple[str, ...], tuple[Sense, ...]]]] = {}
-    for key, found in senses.items():
-        if key:
-            forms.setdefault(key[0], []).append((key, tuple(found)))
+    lengths: dict[str, set[int]] = {}
+    for key in senses:
+        lengths.setdefault(key[0], set()).add(len(key))
     return Lexicon(
-        {first: tuple(sorted(rest, key=lambda form: -len(form[0]))) for first, rest in forms.items()},
+        {key: tuple(found) for key, found in senses.items()},
+        {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()},
         wider,
         {concept: frozenset(others) for concept, others in undone.items()},
     )

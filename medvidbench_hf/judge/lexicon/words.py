@@ -17,8 +17,9 @@ VOCABULARY = Path(__file__).parent / "vocabulary"
 #: A caption has 8 to 60 words. What follows is not read, so that the time for a text is bounded.
 MAX_WORDS = 400
 MAX_CHARS = 8_000
+LONGEST_WORD = 40
 
-_TOKEN = re.compile(r"[a-z0-9]+(?:[.'][a-z0-9]+)*%?|[.;:,!?]")
+_TOKEN = re.compile(r"[^\W_]+(?:[.'][^\W_]+)*%?|[.;:,!?]")
 _NOT = re.compile(r"(?:n't|\bcannot)\b")
 _SPELLINGS = (
     ("haem", "hem"), ("anaes", "anes"), ("oesoph", "esoph"), ("oedem", "edem"), ("caec", "cec"), ("faec", "fec"),
@@ -46,7 +47,12 @@ def tokens(text: str) -> list[Token]:
         .replace("\u2014", " , ")
     )
     found = _TOKEN.findall(_NOT.sub(" not", text))
-    return [Token(word, stem(word)) for word in found[:MAX_WORDS]]
+    return [_token(word[:LONGEST_WORD]) for word in found[:MAX_WORDS]]
+
+
+@lru_cache(maxsize=65_536)
+def _token(word: str) -> Token:
+    return Token(word, stem(word))
 
 
 def stems(phrase: str) -> tuple[str, ...]:
