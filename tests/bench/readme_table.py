@@ -20,6 +20,7 @@ EXAMPLE = ROOT / "tests/cases/rewards_example.py"
 BLOCKS: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
     ("README.md", "measured"): lambda measured: table(measured),
     (JUDGE, "corruptions"): lambda measured: corruptions.tables(measured["corruptions"]["held_out"]),
+    (JUDGE, "first look"): lambda measured: first_look(measured),
     (JUDGE, "still"): lambda measured: corruptions.tables(measured["corruptions"]["still"]),
     (REWARDS, "study"): lambda measured: rewards_study.tables(measured["rewards"]),
     (REWARDS, "example"): lambda _: f"```python\n{EXAMPLE.read_text(encoding='utf-8').strip()}\n```",
@@ -109,6 +110,24 @@ def table(measured: dict[str, Any]) -> str:
     ]
     lines = [f"| what | measured once on {machine['cores']} cores ({machine['cpu']}) |", "|---|---|"]
     return "\n".join([*lines, *(f"| {what} | {figure} |" for what, figure in rows)])
+
+
+def first_look(measured: dict[str, Any]) -> str:
+    """What the first measurement on the closed items gave, beside the last."""
+    parts = []
+    for name, called in (("held_out", "The held-out half"), ("still", "the still images")):
+        first, last = measured["first_look"][name], measured["corruptions"][name]["kinds"]
+        now = {kind: {"n": k["n"], "right": k["right"]["lexicon"]["paraphrase"]} for kind, k in last.items()}
+        a, b = (
+            sum(k["n"] * k["right"] for k in kinds.values()) / sum(k["n"] for k in kinds.values())
+            for kinds in (first, now)
+        )
+        worst = min(first, key=lambda kind: first[kind]["right"])
+        parts.append(
+            f"{called}: {a:.1%} at the first look (least {first[worst]['right']:.1%}, "
+            f"{worst.replace('_', ' ')}), {b:.1%} now"
+        )
+    return "; ".join(parts) + "."
 
 
 def split(text: str, mark: str) -> tuple[str, str, str]:
