@@ -30,6 +30,7 @@ from medvidbench_hf.endpoint import (
     Reply,
     Usage,
     answers,
+    chat,
     estimated_tokens,
     price_of,
 )
@@ -301,7 +302,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
         ),
         (
             Fault(200, body='{"choices": [{"message": {"content": ["x"]}, "finish_reason": "a\\nb"}]}'),
-            "the reply has no text (finish_reason none)",
+            "the reply has no text (finish_reason other)",
         ),
         (
             Fault(200, body='{"choices": [{"message": {"content": "part"}, "finish_reason": "content_filter"}]}'),
@@ -357,6 +358,86 @@ def test_a_cancelled_call_frees_its_place_and_counts_as_spent() -> None:
     assert endpoint.usage.output_tokens == reply.output_tokens + 512
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("stop", "stop"),
+        ("MAX_TOKENS", "MAX_TOKENS"),
+        ("\x1b[31mEVIL\n", "other"),
+        ("x" * 5_000, "other"),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_a_finish_reason_is_one_short_word(said: Any, shown: str) -> None:
+    with running(lambda request: Fault(200, body=completion("ok", request, said))) as stub:
+        assert ask(Endpoint("stub", base_url=stub.base_url)).finish_reason == shown
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("http://elsewhere.example:8/v1/chat/completions?key=secret", "elsewhere.example:8"),
+        ("https://me:secret@elsewhere.example/", "elsewhere.example"),
+        ("/v2/chat/completions", "another address"),
+        ("http://\x1b[31m", "another address"),
+        ("http://[", "another address"),
+        ("", "another address"),
+    ],
+)
+def test_no_redirect_takes_the_prompt_elsewhere(location: str, host: str) -> None:
+    text, endpoint, requests = failure(lambda request: Fault(307, {"location": location}))
+    assert text == f"307: URL sends on to {host}; not followed, name it as base_url"
+    assert requests == 1
+    assert endpoint.usage.tokens.total == 0
+
+
+def test_an_answer_is_read_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MAX_ANSWER_BYTES", 2**20)
+    with running(lambda request: Fault(200, body=completion("x" * 2**20, request))) as stub:
+        with pytest.raises(AskFailed, match=r"^the answer is longer than 1 MiB$"):
+            ask(Endpoint("stub", base_url=stub.base_url))
+        assert len(stub.log) == 1
+    with running(lambda request: Fault(400, body="x" * 2**21)) as stub, pytest.raises(AskFailed, match="longer than"):
+        ask(Endpoint("stub", base_url=stub.base_url))
+    with running(lambda request: "x" * 10**6) as stub:
+        assert len(ask(Endpoint("stub", base_url=stub.base_url)).text) == 10**6
+
+
+@pytest.mark.parametrize("told", [{"param": "temperature"}, {"message": "only temperature=1 is supported"}], ids=str)
+def test_a_server_that_refuses_the_temperature_is_asked_at_its_default_from_then_on(told: dict[str, str]) -> None:
+    def reply(request: dict[str, Any]) -> str | Fault:
+        return Fault(400, body=json.dumps({"error": told})) if "temperature" in request else "warm"
+
+    with running(reply) as stub:
+        endpoint = Endpoint("stub", base_url=stub.base_url)
+        with pytest.warns(UserWarning, match="refuses the temperature.* may vary from call to call") as warned:
+            replies = ask_many(endpoint, ["x"] * 5, schema=SCHEMA)
+        assert {getattr(reply, "without", reply) for reply in replies} == {frozenset({"temperature"})}
+        assert len(warned) == 1
+        before = len(stub.log)
+        assert ask(endpoint, schema=SCHEMA).without == {"temperature"}
+        assert ask(endpoint, temperature=None).without == set()
+        assert len(stub.log) == before + 2
+    assert all("response_format" in request for request in stub.log[:-1])
+    assert endpoint.usage.failed == 0
+
+
+def test_a_server_may_refuse_both_the_schema_and_the_temperature() -> None:
+    def reply(request: dict[str, Any]) -> str | Fault:
+        for name in ("response_format", "temperature"):
+            if name in request:
+                return Fault(400, body=json.dumps({"error": {"param": name, "message": "temperature response_format"}}))
+        return "plain"
+
+    with running(reply) as stub:
+        endpoint = Endpoint("stub", base_url=stub.base_url)
+        with pytest.warns(UserWarning, match="refuses") as warned:
+            both = ask(endpoint, schema=SCHEMA)
+    assert both.without == {"response_format", "temperature"}
+    assert len(warned) == 2
+
+
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_server_that_refuses_schemas_is_asked_without_from_then_on(status: int) -> None:
     with running(lambda request: Fault(status) if "response_format" in request else "plain") as stub:
@@ -403,6 +484,28 @@ def test_the_key_is_in_no_text_log_or_error_and_the_prompt_in_no_error(
     assert KEY not in error + repr(endpoint) + caplog.text
     assert prompt not in error + repr(endpoint)
     assert caplog.text
+
+
+@pytest.mark.parametrize("field", ["code", "type", "param"])
+def test_a_server_that_repeats_the_key_puts_it_into_no_error(field: str) -> None:
+    for echoed in (KEY, KEY.upper(), f"key.{KEY}"):
+        told = {"error": {field: echoed}}
+        text, _, _ = failure(lambda request, told=told: Fault(400, body=json.dumps(told)))  # type: ignore[misc]
+        assert text in ("400 ([key])", "400 (key.[key])")
+    text, _, _ = failure(lambda request: Fault(307, {"location": f"http://{KEY}.example/"}))
+    assert KEY not in text
+
+
+def test_a_server_that_repeats_the_key_puts_it_into_no_reply() -> None:
+    said = f"Your key is {KEY}. Authorization: Bearer abc.def-0123456789"
+    with running(lambda request: Fault(200, body=completion(said, request, "sk-key"))) as stub:
+        reply = ask(Endpoint("stub", base_url=stub.base_url, api_key=KEY))
+        assert reply.text == "Your key is [key]. Authorization: Bearer [key]"
+        for placeholder in ("", "is"):  # no secrets
+            text = ask(Endpoint("stub", base_url=stub.base_url, api_key=placeholder)).text
+            assert text == said.replace("abc.def-0123456789", "[key]")
+    with running(lambda request: Fault(200, body=completion("x", request, "secretkey"))) as stub:
+        assert ask(Endpoint("stub", base_url=stub.base_url, api_key="secretkey")).finish_reason == "[key]"
 
 
 @pytest.mark.parametrize(
@@ -496,6 +599,22 @@ def test_replies_longer_than_estimated_overshoot_by_no_more_than_the_calls_in_fl
     assert len(stub.log) == endpoint.usage.calls
 
 
+def test_a_budget_without_max_tokens_follows_the_longest_reply_and_the_first_call_goes_alone() -> None:
+    with running(lambda request: "y" * 12_000, latency_s=0.02) as stub:  # 3,000 tokens
+        endpoint = Endpoint("stub", base_url=stub.base_url, concurrency=32, budget=Budget(tokens=20_000))
+        replies = ask_many(endpoint, ["x"] * 60)
+        assert len(stub.log) == endpoint.usage.calls == 6
+        assert 1 < stub.most_at_once <= 5
+    assert endpoint.usage.tokens.total <= 20_000
+    assert sum(isinstance(reply, BudgetSpent) for reply in replies) == 54
+
+
+def test_a_first_call_that_fails_holds_up_no_other() -> None:
+    with running(first_then(Fault(400), then="ok")) as stub:
+        endpoint = Endpoint("stub", base_url=stub.base_url, concurrency=8, budget=Budget(tokens=50_000))
+        assert sum(isinstance(reply, Reply) for reply in ask_many(endpoint, ["x"] * 20)) == 19
+
+
 def test_a_call_that_no_budget_holds_is_not_asked() -> None:
     with running() as stub:
         for budget in (Budget(tokens=0), Budget(usd=0.0), Budget(tokens=100)):
@@ -516,6 +635,20 @@ def test_what_failed_is_counted_where_it_may_have_been_billed() -> None:
             with pytest.raises(AskFailed):
                 ask(endpoint, max_tokens=50)
         assert endpoint.usage.output_tokens == output_tokens
+
+
+def test_a_call_says_what_all_its_attempts_took() -> None:
+    lost = Usage(retries=2, input_tokens=2 * 15, output_tokens=2 * 50)
+    with running(first_then(Fault(200, body="{"), Fault(200, cut=True))) as stub:
+        endpoint = Endpoint("stub", base_url=stub.base_url)
+        reply = ask(endpoint, max_tokens=50)
+        assert reply.lost == lost
+        assert reply.usage == endpoint.usage
+    with running(lambda request: Fault(200, body="{")) as stub:
+        endpoint = Endpoint("stub", base_url=stub.base_url, attempts=3)
+        with pytest.raises(AskFailed) as failed:
+            ask(endpoint, max_tokens=50)
+        assert failed.value.usage == endpoint.usage == Usage(0, 1, 2, 3 * 15, 3 * 50)
 
 
 def test_a_refusal_is_billed_as_the_server_says() -> None:
@@ -616,6 +749,9 @@ def test_tokens_come_from_the_server_or_from_the_texts() -> None:
     # Thinking that only the total counts is billed.
     thought = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 100}
     assert answers.used_tokens({**said, "usage": thought}, Tokens(5, 7)) == (3, 97)
+    for many in (10**400, 10**9):
+        usage = {"prompt_tokens": many, "total_tokens": many}
+        assert answers.used_tokens({**said, "usage": usage}, Tokens(5, 7)) == (5, 10)
     broken = {"prompt_tokens": -3, "completion_tokens": "4", "total_tokens": True}
     assert answers.used_tokens({**said, "usage": broken}, Tokens(5, 7)) == (5, 10)
 

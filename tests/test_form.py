@@ -171,16 +171,22 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_people_rate_by_the_lines_that_the_judge_gets(tmp_path: Path) -> None:
     rubric = RUBRIC.read_text()
-    rules, dimensions = rating_lines(rubric)
-    assert len(rules) >= 3
+    rules, dimensions = lines = rating_lines()
+    assert len(rules) >= 7
     assert tuple(dimension["name"] for dimension in dimensions) == DIMENSIONS
     for dimension in dimensions:
         for score, line in enumerate(dimension["lines"], start=1):
             assert f"\n{score}: {line}\n" in rubric
-    shown = data_of(page("bcdfgh", []))
+    shown = data_of(page("bcdfgh", [], lines))
     assert (shown["rules"], shown["dimensions"]) == (rules, dimensions)
-    with pytest.raises(InputError, match=r"comparative\.txt: specificity does not have a line for each score"):
-        rating_lines(rubric.replace("5: as much", "6: as much"))
+
+
+def test_raters_of_another_domain_are_told_what_counts_in_it(tmp_path: Path) -> None:
+    assert any("modality" in rule for rule in rating_lines("radiology").rules)
+    assert not any("modality" in rule for rule in rating_lines().rules)
+    with pytest.raises(InputError, match="unknown domain 'dentistry'"):
+        write_form([item(0)], tmp_path / "form", domain="dentistry")
+    assert not (tmp_path / "form").exists()
 
 
 # --- in a browser ----------------------------------------------------------------------------------------------

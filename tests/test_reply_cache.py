@@ -136,6 +136,21 @@ def test_four_processes_write_at_a_time_from_the_first_moment_on(tmp_path: Path)
                 assert cache.get({"worker": worker, "n": k}) == {"by": worker, "text": "x" * 1000}
 
 
+def test_reading_does_not_wait_for_a_writer_that_waits(tmp_path: Path) -> None:
+    with ReplyCache(filled(tmp_path / "cache.sqlite", 3)) as cache:
+        other = sqlite3.connect(tmp_path / "cache.sqlite", isolation_level=None)
+        other.execute("begin immediate")
+        waits = threading.Thread(target=cache.put, args=({"k": 3}, "late"))
+        waits.start()
+        assert cache.get({"k": 2}) == {"k": 2, "text": "x" * 700}
+        assert cache.get({"k": 3}) is None
+        assert waits.is_alive()
+        other.execute("commit")
+        other.close()
+        waits.join(60)
+        assert cache.get({"k": 3}) == "late"
+
+
 def test_a_killed_writer_loses_nothing_that_was_put(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     for worker, after in enumerate((1, 40, 400)):
@@ -204,10 +219,15 @@ def test_a_file_with_a_hole_gives_no_wrong_value_and_no_error_but_one_that_names
 
 def test_a_file_that_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
-    text.write_text("These are notes, and no database of any kind.\n" * 50)
-    with pytest.raises(InputError, match=r"notes.txt: the cache is damaged \(file is not a database\)"):
-        ReplyCache(text)
-    assert text.read_text().startswith("These are notes")
+    for content in ("These are notes, and no database of any kind.\n" * 50, "x", "SQLite format 2\0" * 9):
+        text.write_text(content)
+        with pytest.raises(InputError) as refused:
+            ReplyCache(text)
+        assert str(refused.value) == f"{text}: is not a cache; choose another name"
+        assert text.read_text() == content
+    text.write_text("")
+    with ReplyCache(text) as cache:
+        assert len(cache) == 0
     other = tmp_path / "other.sqlite"
     db = sqlite3.connect(other)
     db.execute("create table bookmarks (url text)")

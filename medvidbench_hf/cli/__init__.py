@@ -21,6 +21,7 @@ from medvidbench_hf.cli.judging import (
     CacheFile,
     Concurrency,
     JudgeName,
+    Preview,
     PriceOption,
     Yes,
     judge_of,
@@ -152,11 +153,12 @@ def score(
     price: PriceOption = None,
     cache: CacheFile = None,
     concurrency: Concurrency = 32,
+    preview: Preview = False,
     yes: Yes = False,
     json_file: OutFile = None,
     per_sample: Annotated[bool, typer.Option(help="Keep one entry a row in the JSON.")] = False,
 ) -> None:
-    """Score answers and print the ten columns; three of them need a judge.
+    """Score answers and print the ten columns; three of them need a judge, which is asked the board's rubric.
 
     Example: `medvidbench score runs/prior --protocol both --judge gpt-4.1 --budget-usd 20`
     """
@@ -174,6 +176,7 @@ def score(
             price=price,
             cache=cache,
             concurrency=concurrency,
+            preview=preview,
             yes=yes,
         )
     report = score_run(predictions, data, split, protocol=protocol, judge=asked, progress=True)
@@ -198,6 +201,7 @@ def report(
     price: PriceOption = None,
     cache: CacheFile = None,
     concurrency: Concurrency = 32,
+    preview: Preview = False,
     yes: Yes = False,
 ) -> None:
     """Write report.json and report.html: tables, and the worst cases with frames and timelines.
@@ -216,6 +220,7 @@ def report(
             price=price,
             cache=cache,
             concurrency=concurrency,
+            preview=preview,
             yes=yes,
         )
     page = write_report(predictions, score_run(predictions, data, split, protocol="both", judge=asked), out)

@@ -167,10 +167,9 @@ def output_files(outputs: Mapping[str, Path | None], *inputs: Path | None) -> No
     Raises InputError where the place is no file in a folder that exists, or is an input, in a run's folder that is an
     input, or another output.
     """
-    taken = [path.resolve() for path in inputs if path is not None]
-    for option, path in outputs.items():
-        if path is None:
-            continue
+    named = {option: path for option, path in outputs.items() if path is not None}
+    taken = [path.resolve() for path in inputs if named and path is not None]
+    for option, path in named.items():
         place = path.resolve()
         if (path.exists() and not path.is_file()) or not place.parent.is_dir():
             raise InputError(f"{option} {path}: not a file in a folder that exists")

@@ -16,10 +16,10 @@ from medvidbench_hf.cli.judging import (
     CacheFile,
     Concurrency,
     JudgeName,
+    Preview,
     PriceOption,
     Yes,
     judge_of,
-    shown,
 )
 from medvidbench_hf.cli.tables import console, say
 from medvidbench_hf.sample import InputError
@@ -27,6 +27,7 @@ from medvidbench_hf.sample import InputError
 app = typer.Typer(no_args_is_help=True, help="Judge captions, and find out how far a judge agrees with people.")
 
 Data = Annotated[str | None, typer.Option(help="The data that is answered; a run's folder knows.")]
+Domain = Annotated[str, typer.Option(help="What the captions are of: surgical_video, radiology or endoscopy_still.")]
 Split = Annotated[str | None, typer.Option(help="The split that is answered; a run's folder knows, else test.")]
 Predictions = Annotated[
     Path,
@@ -43,7 +44,7 @@ def score(
     rubric: Annotated[str, typer.Option(help="comparative: the paper's question. board: the leaderboard's.")] = (
         "comparative"
     ),
-    domain: Annotated[str, typer.Option(help="surgical_video, radiology or endoscopy_still.")] = "surgical_video",
+    domain: Domain = "surgical_video",
     reasons: Annotated[bool, typer.Option(help="Ask for a reason a dimension; comparative only.")] = False,
     base_url: BaseUrl = None,
     budget_usd: BudgetUsd = None,
@@ -51,7 +52,7 @@ def score(
     price: PriceOption = None,
     cache: CacheFile = None,
     concurrency: Concurrency = 32,
-    preview: Annotated[bool, typer.Option("--preview", help="Only say what it would cost.")] = False,
+    preview: Preview = False,
     yes: Yes = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write ratings for `judge agreement`.")] = None,
     json_file: OutFile = None,
@@ -81,9 +82,6 @@ def score(
         yes=yes,
         preview=preview,
     )
-    if preview:
-        say(shown(asked.asked.preview(pairs), asked.name))  # type: ignore[attr-defined]
-        return
     verdicts = asked.judge(pairs, progress=True)
     result = {"judge": summary(verdicts, pairs), "groups": by_group(items, verdicts)}
     print_judged(result)
@@ -102,6 +100,7 @@ def form(
     split: Split = None,
     n: Annotated[int, typer.Option(help="Captions to rate.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Another draw.")] = 0,
+    domain: Domain = "surgical_video",
 ) -> None:
     """Write an offline page on which people rate captions, blind: how far to trust a judge, only people can tell.
 
@@ -110,11 +109,12 @@ def form(
     from medvidbench_hf.judge.form import write_form
 
     items = _items(predictions, data, split)
-    made = write_form([({"item": item.item, **item.about}, item.pair) for item in items], out, n, seed)
+    made = write_form([({"item": item.item, **item.about}, item.pair) for item in items], out, n, seed, domain=domain)
     for path in made:
         say(f"wrote {path}")
-    say(f"give {out / 'rate.html'} to the raters and keep the key from them; their CSV files go to")
-    say("medvidbench judge agreement RATINGS.csv ...")
+    say(f"give {made.page} to the raters and keep the key from them; a judge rates the same items by")
+    say(f"medvidbench judge score {made.items} --csv judge.csv")
+    say("and the CSV files of all go to: medvidbench judge agreement RATINGS.csv ... judge.csv")
 
 
 @app.command("agreement")
@@ -135,6 +135,8 @@ def agreement(
     output_files({"--plot": plot, "--json": json_file}, *ratings)
     given = read_ratings(ratings)
     result = study.agreement(given, resamples)
+    if len(given.raters) > 1 and not any(pair["overall"]["n"] for pair in result["pairs"]):
+        raise InputError("no item is rated by two raters: a judge's scores must be of the form's own rate.items.jsonl")
     print_agreement(result)
     if plot:
         study.plot(given, plot)

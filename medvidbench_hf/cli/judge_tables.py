@@ -20,13 +20,15 @@ def print_judged(result: dict[str, Any]) -> None:
     """Means of the five dimensions by source and task, and what the judging took."""
 
     judge = result["judge"]
-    kind = "word lists, not a language model" if judge["name"] == "lexicon" else "1 to 5"
+    lexicon = judge["name"] == "lexicon"
+    kind = "word lists of surgical and nursing video, not a language model" if lexicon else "1 to 5"
     made = table(f"{judge['name']} ({kind})", "", "n", "mean", *SHORT.values())
     for group in result["groups"]:
         name = "\n".join(part for part in (group["source"], group["task"]) if part) or "captions"
         values = (group["mean"], *(group["dimensions"][dimension] for dimension in SHORT))
         made.add_row(name, f"{group['n']:,}", *("–" if value is None else f"{value:.2f}" for value in values))
     console.print(made)
+    say(f"the five: {', '.join(SHORT)}")
     print_judge(result)
 
 
@@ -51,8 +53,8 @@ def print_agreement(result: dict[str, Any]) -> None:
         reasons = dict.fromkeys(why for part in PARTS for s in STATISTICS if (why := found[part][s]["why"]))
         for why in list(reasons)[:FAULTS_SHOWN]:
             bullet(f"no value or interval: {why}")
-    for note in result["notes"].values():
-        bullet(note)
+    for name, note in result["notes"].items():
+        bullet(f"{name}: {note}")
     paper = result["paper"]
     bullet(f"the paper: Pearson {paper['pearson']}, kappa {paper['kappa']}; {paper['note']}")
     for weakness in result["weak"]:
@@ -96,6 +98,10 @@ def print_reward_comparison(result: dict[str, Any]) -> None:
     console.print(made)
     for pair in result["silent"]:
         say(f"{pair}: no group of it varies, so it teaches nothing whatever the normaliser")
+    if result["left_out"]:
+        bullet(f"samples without a raw reward, which take no part: {result['left_out']:,}")
+    if cold := [pair for pair in result["pairs"] if pair not in result["warm"]]:
+        bullet(f"running: of {', '.join(cold)} there are too few samples, and it goes by the fixed statistics")
     best = result["recommendation"]
     bullet(
         f"recommended here: {best['method']}, scale_rewards={best['scale']}: {best['why']}",

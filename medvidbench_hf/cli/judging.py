@@ -33,6 +33,7 @@ CacheFile = Annotated[
     Path | None, typer.Option("--cache", help="File of judgements that are kept; by default in the user's cache.")
 ]
 Concurrency = Annotated[int, typer.Option(help="Calls under way at a time.", min=1, max=1024)]
+Preview = Annotated[bool, typer.Option("--preview", help="Only say what the judge would cost.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.")]
 
 
@@ -82,7 +83,7 @@ def judge_of(
     if cache is None:
         place.parent.mkdir(parents=True, exist_ok=True)
     asked = judge.LLMJudge(endpoint, question, cache=ReplyCache(place), reasons=reasons)
-    return Previewed(asked, agreed=yes or budget_usd is not None or budget_tokens is not None)
+    return Previewed(asked, agreed=yes or budget_usd is not None or budget_tokens is not None, only=preview)
 
 
 def _price(text: str) -> Any:
@@ -97,10 +98,11 @@ def _price(text: str) -> Any:
 
 @dataclass(frozen=True)
 class Previewed:
-    """A judge that says first what its calls will cost, and asks where nobody agreed to it."""
+    """A judge that says first what its calls will cost, and asks where nobody agreed to it. only: and no more."""
 
     asked: LLMJudge
     agreed: bool
+    only: bool = False
 
     @property
     def name(self) -> str:
@@ -109,6 +111,11 @@ class Previewed:
     def judge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
         preview = self.asked.preview(pairs)
         say(shown(preview, self.name))
+        if self.only:
+            raise typer.Exit
+        most = self.asked.endpoint.budget.usd
+        if most is not None and preview.usd is not None and preview.usd > most:
+            say(f"${most:.2f} will not do for all: what is judged until then is kept, and a larger budget goes on")
         if preview.calls and not self.agreed:
             if not sys.stdin.isatty():
                 raise InputError("nobody is there to ask: say --yes, or set a --budget-usd or --budget-tokens")

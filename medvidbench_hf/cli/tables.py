@@ -83,10 +83,12 @@ def _print_sources(report: dict[str, Any], named: bool) -> None:
     if len(report["by_source"]) < 2:
         return
     used = [c for c in COLUMNS if any(columns[c] is not None for columns in report["by_source"].values())]
-    made = table("by source" + (f", {report['protocol']}" if named else ""), "source", *map(folded, used))
-    for source, columns in report["by_source"].items():
-        made.add_row(source, *(number(columns[column]) for column in used))
-    console.print(made)
+    title = "by source" + (f", {report['protocol']}" if named else "")
+    for some in (used[: len(used) - len(used) // 2], used[len(used) - len(used) // 2 :]) if len(used) > 7 else (used,):
+        made = table(title, "source", *map(folded, some))
+        for source, columns in report["by_source"].items():
+            made.add_row(source, *(number(columns[column]) for column in some))
+        console.print(made)
 
 
 def folded(column: str) -> str:
@@ -114,6 +116,8 @@ def print_judge(report: dict[str, Any]) -> None:
     calls = f", {judge['calls']:,} calls, {judge['cached']:,} from the cache" if judge["name"] != "lexicon" else ""
     cost = "" if judge["usd"] is None else f", ${judge['usd']:.2f}"
     say(f"{judge['rubric']}: {judge['pairs']:,} pairs, {judge['guarded']:,} the minimum unseen{calls}{cost}")
+    if judge["cut"]:
+        say(f"{judge['cut']:,} pairs have a text too long to be read whole: its end was cut off")
     if judge["failed"]:
         first = judge["failed"][0]
         say(f"{len(judge['failed'])} judgements failed and count nowhere, the first: {first['reason']}")

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from medvidbench_hf.sample import InputError
 
+HEADER = b"SQLite format 3\0"
 APPLICATION_ID = 0x6D766263  # "mvbc", in the file's header: a cache of ours and nobody else's database
 WAIT_FOR_WRITER_S = 60.0
 
@@ -30,27 +31,45 @@ WAIT_FOR_WRITER_S = 60.0
 class ReplyCache:
     """key -> value, both JSON. Use as a context manager, or close().
 
-    Raises InputError where the file is damaged, is another program's, or cannot be read or written.
+    A key says all that a reply depends on, the server and the model among it; nothing is added to it.
+
+    `put` waits for other writers (up to WAIT_FOR_WRITER_S), `get` for nobody.
+
+    Raises InputError where the file is damaged, is no cache, or cannot be read or written.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()  # so that no name is special to SQLite
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._check_header()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.path.parent}: cannot be made ({error.strerror}); choose another place") from None
         with self._named_errors():
-            self._db = sqlite3.connect(
-                self.path, timeout=WAIT_FOR_WRITER_S, isolation_level=None, check_same_thread=False
-            )
-            self._db.text_factory = bytes  # JSON decodes it
+            self._db = self._connection()
             try:
                 self._prepare()
+                self._reader = self._connection()  # so that no reading waits while `put` waits
             except BaseException:
                 self._db.close()
                 raise
+
+    def _check_header(self) -> None:
+        """A file of the user's must not be called a damaged cache and be deleted."""
+        try:
+            with self.path.open("rb") as file:
+                header = file.read(len(HEADER))
+        except OSError:  # not there, or SQLite says what is wrong with it
+            return
+        if header and header != HEADER:
+            raise InputError(f"{self.path}: is not a cache; choose another name")
+
+    def _connection(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=WAIT_FOR_WRITER_S, isolation_level=None, check_same_thread=False)
+        db.text_factory = bytes  # JSON decodes it
+        return db
 
     def _prepare(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")  # one process makes the table, the others wait
@@ -79,8 +98,9 @@ class ReplyCache:
 
     def get(self, key: Mapping[str, Any]) -> Any | None:
         """The value put under this key, in whatever order the key's fields stand; None where there is none."""
-        with self._lock, self._named_errors():
-            row = self._db.execute("SELECT value FROM replies WHERE sha256 = ?", (_sha256(_canonical(key)),)).fetchone()
+        sha256 = _sha256(_canonical(key))
+        with self._reading, self._named_errors():
+            row = self._reader.execute("SELECT value FROM replies WHERE sha256 = ?", (sha256,)).fetchone()
         if row is None:
             return None
         try:
@@ -101,11 +121,14 @@ class ReplyCache:
             self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", row)
 
     def __len__(self) -> int:
-        with self._lock, self._named_errors():
-            return int(self._db.execute("SELECT count(*) FROM replies").fetchone()[0])
+        with self._reading, self._named_errors():
+            return int(self._reader.execute("SELECT count(*) FROM replies").fetchone()[0])
 
     def close(self) -> None:
-        self._db.close()
+        with self._reading:
+            self._reader.close()
+        with self._lock:
+            self._db.close()
 
     def __enter__(self) -> Self:
         return self

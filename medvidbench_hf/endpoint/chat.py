@@ -7,6 +7,9 @@ What can happen to a call, and what becomes of it:
     refused for good   any other 4xx, a quota used up, a refusal of the model, a reply without text: AskFailed
     hung               AskFailed after timeout_s; not asked again, or one hung call would hold a training step
                        `attempts` times as long
+    field refused      400 or 422 to a JSON schema or to the temperature: asked without, from then on, with a warning
+    sent on elsewhere  AskFailed: a redirect would take the captions to another host
+    too long           AskFailed, after MAX_ANSWER_BYTES
     budget spent       BudgetSpent, for this call and every later one
 """
 
@@ -19,7 +22,7 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,11 +34,15 @@ from medvidbench_hf.endpoint.answers import (
     read_body,
     read_reply,
     refused,
+    refused_field,
     used_tokens,
     wait_s,
+    without_key,
     without_surrogates,
 )
 from medvidbench_hf.endpoint.spending import (
+    FAILED,
+    NOTHING,
     UNBOUNDED,
     Account,
     Budget,
@@ -51,15 +58,28 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 OPENAI_URL = "https://api.openai.com/v1"
-UNBOUNDED_OUTPUT_TOKENS = 512  # set aside for a reply without max_tokens
+MAX_ANSWER_BYTES = 16 * 2**20
 POLL_S = 0.02  # while calls in flight hold what is left of the budget
 
-_SCHEMA_REFUSED = (400, 422)
 _NEVER_SENT = ("ConnectError", "ConnectTimeout")
+_WITHOUT = {
+    "response_format": "refuses JSON schemas: asked without one from now on",
+    "temperature": "refuses the temperature: asked at its default from now on, so replies (a judge's judgements, too) "
+    "may vary from call to call",
+}
 
 
-class _SchemaRefused(Exception):
-    """A request with a response_format was refused."""
+class _FieldRefused(Exception):
+    """A request may have been refused for a field that it can do without; str() is its name."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of `ask`. lost: what its attempts took that brought no reply."""
+
+    request: dict[str, Any]
+    input_tokens: int  # estimate
+    lost: Usage = NOTHING
 
 
 @dataclass(slots=True)
@@ -80,8 +100,10 @@ class Endpoint:
     timeout_s     for the whole answer to one attempt
     attempts      at one call, the first included
     price         None: the list price, where it is known
-    budget        over all loops. What a call may take is set aside before it is asked, so the bound holds but for
-                  replies longer than estimated (max_tokens, else 512 tokens).
+    budget        over all loops. What a call may take is set aside before it is asked: its messages at four bytes a
+                  token, and max_tokens, or without them as much as the longest reply so far (512 tokens at first; the
+                  first call goes alone, to show it). So only calls that are in flight when a reply comes that is longer
+                  than all before can overrun it.
 
     Raises InputError for settings that cannot work, and where the openai package is missing.
     """
@@ -116,7 +138,7 @@ class Endpoint:
         if budget.usd is not None and self.price is None:
             raise InputError(f"the price of {model!r} is not known: give price=Price(...), or a budget in tokens")
         self._account = Account(budget, self.price)
-        self._takes_schema = True
+        self._refused: frozenset[str] = frozenset()  # fields that the server does not take
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
 
     def __repr__(self) -> str:
@@ -133,78 +155,90 @@ class Endpoint:
         *,
         schema: dict[str, Any] | None = None,
         schema_name: str = "reply",
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         max_tokens: int | None = None,
         extra: dict[str, Any] | None = None,
     ) -> Reply:
-        """One reply. schema: a JSON schema for its text, sent as a strict response_format; a server that refuses it is
-        asked without, now and from then on, with a warning. extra: more fields of the request's body, which win.
+        """One reply. schema: a JSON schema for its text, sent as a strict response_format. temperature: None is the
+        server's default. A server that refuses one of the two is asked without, now and from then on, with a warning.
+        extra: more fields of the request's body, which win.
 
         Raises AskFailed, BudgetSpent.
         """
-        request: dict[str, Any] = {"model": self.model, "messages": _sendable(messages), "temperature": temperature}
+        request: dict[str, Any] = {"model": self.model, "messages": _sendable(messages)}
+        if temperature is not None:
+            request["temperature"] = temperature
+        if schema is not None:
+            json_schema = {"name": schema_name, "schema": schema, "strict": True}
+            request["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         if max_tokens is not None:
             request["max_tokens"] = max_tokens
         request.update(extra or {})
-        longest = request.get("max_completion_tokens") or request.get("max_tokens") or UNBOUNDED_OUTPUT_TOKENS
-        estimate = Tokens(estimated_tokens(messages, schema), longest)
+        call = _Call(request, estimated_tokens(messages, schema))
         async with self._connected() as line, line.slots:
             try:
-                if schema is not None and self._takes_schema:
-                    reply = await self._ask_with_schema(line.client, request, estimate, schema, schema_name)
-                else:
-                    reply = await self._ask(line.client, request, estimate)
-            except AskFailed:
+                reply = await self._ask_without_refused(line.client, call)
+            except AskFailed as error:
                 self._account.count(failed=1)
+                error.args = (without_key(str(error), self._key),)
+                error.usage = call.lost + FAILED
                 raise
         self._account.count(calls=1)
-        return reply
+        text, finish_reason = (without_key(said, self._key) for said in (reply.text, reply.finish_reason))
+        return replace(reply, text=text, finish_reason=finish_reason, lost=call.lost)
 
-    async def _ask_with_schema(
-        self, client: AsyncOpenAI, request: dict[str, Any], estimate: Tokens, schema: dict[str, Any], name: str
-    ) -> Reply:
-        response_format = {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
-        try:
-            return await self._ask(client, {**request, "response_format": response_format}, estimate)
-        except _SchemaRefused:
-            reply = await self._ask(client, request, estimate)  # fails too where something else was refused
-        if self._takes_schema:
-            self._takes_schema = False
-            warnings.warn(f"{self!r} refuses JSON schemas: asked without one from now on", stacklevel=2)
-        return reply
+    async def _ask_without_refused(self, client: AsyncOpenAI, call: _Call) -> Reply:
+        """Without the fields that the server does not take, as known or as found out now."""
+        found: frozenset[str] = frozenset()
+        while True:
+            without = (self._refused | found) & call.request.keys()
+            request = {name: value for name, value in call.request.items() if name not in without}
+            try:
+                reply = await self._ask(client, request, call)
+            except _FieldRefused as refusal:
+                found |= {str(refusal)}
+                continue
+            # Remembered only now: where something else was refused, the request without the field fails too.
+            for name in sorted(found - self._refused):
+                warnings.warn(f"{self!r} {_WITHOUT[name]}", stacklevel=3)
+            self._refused |= found
+            return replace(reply, without=frozenset(without))
 
-    async def _ask(self, client: AsyncOpenAI, request: dict[str, Any], estimate: Tokens) -> Reply:
+    async def _ask(self, client: AsyncOpenAI, request: dict[str, Any], call: _Call) -> Reply:
         attempt = 1
         while True:
             try:
-                return await self._attempt(client, request, estimate)
+                return await self._attempt(client, request, call)
             except TryAgain as failure:
                 if attempt == self.attempts:
                     raise AskFailed(f"{failure}, in {attempt} attempts") from None
                 pause_s = wait_s(attempt, failure.after_s)
             self._account.count(retries=1)
+            call.lost += Usage(retries=1)
             await asyncio.sleep(pause_s)
             attempt += 1
 
-    async def _attempt(self, client: AsyncOpenAI, request: dict[str, Any], estimate: Tokens) -> Reply:
+    async def _attempt(self, client: AsyncOpenAI, request: dict[str, Any], call: _Call) -> Reply:
         from openai import APIConnectionError, APIStatusError, HttpxBinaryResponseContent
 
-        while not self._account.hold(estimate):
+        longest = request.get("max_completion_tokens") or request.get("max_tokens")
+        while (held := self._account.hold(call.input_tokens, longest)) is None:
             await asyncio.sleep(POLL_S)
-        used = estimate  # stands where the answer is lost
+        used, reply = held, None  # `held` stands where the answer is lost
         try:
             async with asyncio.timeout(self.timeout_s):
                 # The client's typed `create` costs a third more CPU a call and trusts what it reads.
                 answer = await client.post("/chat/completions", body=request, cast_to=HttpxBinaryResponseContent)
             body = read_body(answer.content)
-            used = used_tokens(body, estimate)
-            return read_reply(body, used)
+            used = used_tokens(body, held)
+            reply = read_reply(body, used)
+            return reply
         except TimeoutError:
             raise AskFailed(f"no answer within {self.timeout_s:g} s") from None
         except APIStatusError as error:
             used = Tokens(0, 0)
-            if error.status_code in _SCHEMA_REFUSED and "response_format" in request:
-                raise _SchemaRefused from None
+            if field := refused_field(error.status_code, error.body, request):
+                raise _FieldRefused(field) from None
             headers = error.response.headers
             raise refused(error.status_code, headers, error.body, self.model, self.base_url) from None
         except APIConnectionError as error:
@@ -213,7 +247,9 @@ class Endpoint:
                 used = Tokens(0, 0)
             raise TryAgain(f"the connection to {self.base_url} failed ({kind})") from None
         finally:
-            self._account.settle(estimate, used)
+            self._account.settle(held, used)
+            if reply is None:
+                call.lost += Usage(input_tokens=used.input, output_tokens=used.output)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[_Line]:
@@ -239,7 +275,8 @@ class Endpoint:
 
         # Calls are bounded by slots and by timeout_s, so nothing of the HTTP client's own may hold or drop them.
         unlimited = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=None, max_keepalive_connections=None)
-        settings: dict[str, Any] = {"limits": unlimited, "timeout": None}
+        settings: dict[str, Any] = {"limits": unlimited, "timeout": None, "follow_redirects": False}
+        settings["event_hooks"] = {"response": [_read_bounded]}
         address = urlsplit(self.base_url)
         host = address.hostname or ""
         if host in ("localhost", "::1") or host.startswith("127."):
@@ -250,6 +287,16 @@ class Endpoint:
         return openai.AsyncOpenAI(
             api_key=self._key, base_url=self.base_url, max_retries=0, timeout=None, http_client=http
         )
+
+
+async def _read_bounded(response: Any) -> None:
+    """Read an answer as the HTTP client would after this hook, but no more than MAX_ANSWER_BYTES."""
+    content = bytearray()
+    async for part in response.aiter_bytes():
+        content += part
+        if len(content) > MAX_ANSWER_BYTES:
+            raise AskFailed(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
+    response._content = bytes(content)
 
 
 def _sendable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

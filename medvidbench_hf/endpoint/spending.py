@@ -20,6 +20,7 @@ from medvidbench_hf.sample import InputError
 
 BYTES_PER_TOKEN = 4  # English text
 TOKENS_PER_MESSAGE = 4  # role and separators
+FIRST_REPLY_TOKENS = 512  # set aside for a reply without max_tokens while none was seen
 TOKENS_PER_MEDIA_PART = 1_000  # an image, a video or a sound: what it really takes depends on the model
 
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # gpt-4.1-2025-04-14
@@ -107,6 +108,9 @@ class Usage:
         return None if price is None else price.of(self.tokens)
 
 
+NOTHING, FAILED = Usage(), Usage(failed=1)
+
+
 class BudgetSpent(RuntimeError):
     """Nothing more is asked; says what was spent of what."""
 
@@ -118,6 +122,8 @@ class Account:
         self._budget, self._price = budget, price
         self._usage = Usage()
         self._held = Tokens(0, 0)  # by calls in flight
+        self._longest = FIRST_REPLY_TOKENS  # reply so far
+        self._shown_one = budget == UNBOUNDED  # whether an attempt has ended, or need not
         self._spent = ""  # why nothing more is asked
         self._lock = threading.Lock()
 
@@ -125,8 +131,11 @@ class Account:
     def usage(self) -> Usage:
         return self._usage
 
-    def hold(self, tokens: Tokens) -> bool:
-        """Set tokens aside before asking. False: calls in flight hold what is left, so try again when one has ended.
+    def hold(self, n_input: int, n_output: int | None) -> Tokens | None:
+        """Set aside what an attempt may take. n_output: its max_tokens; None: as long as the longest reply so far.
+
+        None where calls in flight hold what is left, and while the first attempt is to show how long a reply is: try
+        again when one has ended.
 
         Raises BudgetSpent, from then on for every call: those that ask for less would be answered and the long ones
         never, which is a choice nobody made.
@@ -134,18 +143,25 @@ class Account:
         with self._lock:
             if self._spent:
                 raise BudgetSpent(self._spent)
+            if n_output is None and self._held.total and not self._shown_one:
+                return None
+            tokens = Tokens(n_input, self._longest if n_output is None else n_output)
             over = self._over(_sum(self._usage.tokens, self._held, tokens))
             if not over:
                 self._held = _sum(self._held, tokens)
-            elif not self._held.total:
-                self._spent = f"nothing more is asked: {over}; {self._usage.calls:,} calls took {self._shown()}"
-                raise BudgetSpent(self._spent)
-            return not over
+                return tokens
+            if self._held.total:
+                return None
+            self._spent = f"nothing more is asked: {over}; {self._usage.calls:,} calls took {self._shown()}"
+            raise BudgetSpent(self._spent)
 
     def settle(self, held: Tokens, used: Tokens) -> None:
         """An attempt ended: what it used takes the place of what was set aside for it."""
         with self._lock:
             self._held = Tokens(self._held.input - held.input, self._held.output - held.output)
+            self._shown_one = True
+            if used != held:  # equal where the answer was lost
+                self._longest = max(self._longest, used.output)
             tokens = _sum(self._usage.tokens, used)
             self._usage = replace(self._usage, input_tokens=tokens.input, output_tokens=tokens.output)
 

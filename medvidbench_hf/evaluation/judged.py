@@ -120,6 +120,7 @@ def summary(verdicts: Verdicts, pairs: Sequence[Pair]) -> dict[str, Any]:
         "calls": verdicts.calls,
         "cached": verdicts.cached,
         "guarded": verdicts.guarded,
+        "cut": verdicts.cut,
         "failed": failed,
         "usage": asdict(verdicts.usage),
         "usd": verdicts.usd,

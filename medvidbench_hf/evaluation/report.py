@@ -189,7 +189,8 @@ def _case(row: dict[str, Any], sample: Sample, answer: Any) -> str:
     said = tasks.parse(sample, text).value
     issues = f"<p class=issues>{escape('; '.join(row['issues']))}</p>" if row["issues"] else ""
     by_lexicon = f"lexicon {row['parts']['lexicon']:.1f} of 5" if "lexicon" in row["parts"] else "to be judged"
-    score = by_lexicon if row["score"] is None else f"score {row['score']:.3f}"
+    by_judge = f"judged {row['parts']['llm']:.2f} of 5" if "llm" in row["parts"] else f"score {row['score'] or 0:.3f}"
+    score = by_lexicon if row["score"] is None else by_judge
     return f"""<div class=case><h3>{escape(sample.source)} · {escape(sample.video_id)} · row {sample.index}<span>{score}</span></h3>
 <p class=question>{escape(sample.question)}</p>
 {_frames(sample, said)}{_timeline(sample, said)}

@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 
 from medvidbench_hf.judge.pairs import DIMENSIONS, HIGHEST, LOWEST, MAX_CHARS, Pair, checked
 from medvidbench_hf.judge.ratings import COLUMNS
+from medvidbench_hf.judge.rubric import DOMAINS
+from medvidbench_hf.judge.rubric import rubric as named_rubric
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.whole_file import write_text
 
@@ -33,6 +35,13 @@ STRATA = ("source", "task")
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 
 Item = tuple[Mapping[str, Any], Pair]
+
+
+class RatingLines(NamedTuple):
+    """rules: what counts in the domain, and how to compare. dimensions: name, about, and the lines for 1 to 5."""
+
+    rules: list[str]
+    dimensions: list[dict[str, Any]]
 
 
 class Form(NamedTuple):
@@ -44,16 +53,22 @@ class Form(NamedTuple):
 
 
 def write_form(
-    items: Sequence[Item], out: str | Path, n: int = 100, seed: int = 0, strata: Sequence[str] = STRATA
+    items: Sequence[Item],
+    out: str | Path,
+    n: int = 100,
+    seed: int = 0,
+    strata: Sequence[str] = STRATA,
+    domain: str = DOMAINS[0],
 ) -> Form:
     """Draw at most n items and write the page, the pairs and the key into the folder `out`.
 
     items: (what is known of it, pair); what is known goes into the key alone: index, source, task, model, ..., JSON
-    values. `draw` says which are drawn. The same arguments give the same bytes. A folder that holds another form is
-    left as it is: its key may be all that tells what was rated.
+    values. `draw` says which are drawn. domain: raters see what counts in it, as a judge does. The same arguments give
+    the same bytes. A folder that holds another form is left as it is: its key may be all that tells what was rated.
     """
     drawn = [items[k] for k in draw(items, n, seed, strata)]
     pairs = [Pair(*(_writable(text) for text in pair)) for _, pair in drawn]
+    lines = rating_lines(domain)
     form_id = _form_id(pairs)
     names = [f"{form_id}-{k:0{len(str(len(drawn)))}d}" for k in range(1, len(drawn) + 1)]
     shown = [
@@ -71,7 +86,7 @@ def write_form(
     _make_room(form.key, key_text)
     write_text(form.key, key_text)  # first: where the page is, its key is
     write_text(form.items, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in shown))
-    write_text(form.page, page(form_id, shown))
+    write_text(form.page, page(form_id, shown, lines))
     return form
 
 
@@ -134,14 +149,11 @@ def _score(known: Mapping[str, Any], k: int) -> float:
 # --- page ------------------------------------------------------------------------------------------------------
 
 
-def page(form_id: str, shown: Sequence[Mapping[str, str]]) -> str:
+def page(form_id: str, shown: Sequence[Mapping[str, str]], lines: RatingLines) -> str:
     """The page: form.html with form.css, form.js and the items in it. shown: item, reference, candidate, task."""
     room = files(__package__)
     html, css, script = (room.joinpath(f"form.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    rules, dimensions = rating_lines(room.joinpath("rubrics/comparative.txt").read_text(encoding="utf-8"))
-    data = json.dumps(
-        {"id": form_id, "columns": COLUMNS, "rules": rules, "dimensions": dimensions, "items": list(shown)}
-    )
+    data = json.dumps({"id": form_id, "columns": COLUMNS, **lines._asdict(), "items": list(shown)})
     for sign in "<>&":  # no text ends the script that holds it
         data = data.replace(sign, f"\\u{ord(sign):04x}")
     policy = f"default-src 'none'; style-src {_source(css)}; script-src {_source(script)}"
@@ -149,8 +161,9 @@ def page(form_id: str, shown: Sequence[Mapping[str, str]]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], html)
 
 
-def rating_lines(rubric: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """(general rules, dimensions with the lines for 1 to 5) of the comparative rubric's text."""
+def rating_lines(domain: str = DOMAINS[0]) -> RatingLines:
+    """What the comparative rubric tells a judge, for raters. Raises InputError for an unknown domain."""
+    rubric = named_rubric("comparative", domain).text
     dimensions = []
     for name in DIMENSIONS:
         found = re.search(rf"^{name}: (.+)\n((?:[1-5]: .+\n){{5}})", rubric, re.MULTILINE)
@@ -158,7 +171,7 @@ def rating_lines(rubric: str) -> tuple[list[str], list[dict[str, Any]]]:
         if found is None or len(lines) != HIGHEST:
             raise InputError(f"comparative.txt: {name} does not have a line for each score from {LOWEST} to {HIGHEST}")
         dimensions.append({"name": name, "about": found[1], "lines": [lines[score] for score in sorted(lines)]})
-    return re.findall(r"^- (.+)$", rubric, re.MULTILINE), dimensions
+    return RatingLines(re.findall(r"^- (.+)$", rubric, re.MULTILINE), dimensions)
 
 
 def _source(text: str) -> str:

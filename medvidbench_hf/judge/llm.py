@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +19,14 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from medvidbench_hf.endpoint import AskFailed, BudgetSpent, Endpoint, ReplyCache, Usage, estimated_tokens
-from medvidbench_hf.judge.guard import has_word, minimum, neutral, plain
+from medvidbench_hf.judge.guard import has_word, is_cut, minimum, neutral, plain
 from medvidbench_hf.judge.pairs import DIMENSIONS, HIGHEST, LOWEST, Judgement, Pair, Preview, Verdicts, checked
 from medvidbench_hf.judge.rubric import TEMPERATURE, Rubric, Verdict
 from medvidbench_hf.judge.rubric import rubric as named_rubric
 from medvidbench_hf.sample import InputError
 
 NO_REFERENCE = "the reference is empty: nothing to compare with"
+FEWEST_FAILED = 3  # pairs; fewer may fail without anything being wrong but with them
 RECENT = 10  # times min_calls: over how many pairs the share of failures is taken
 REPLY_KEPT_CHARS = 4_000
 
@@ -54,11 +56,14 @@ class _Asked:
 
 @dataclass(eq=False, slots=True)
 class _Group:
-    """Pairs that ask the same: their positions, and what became of them. key: in the cache; empty without a call."""
+    """Pairs that ask the same: their positions, and what became of them. key: in the cache; empty without a call.
+    cut: how many of them are longer than what is judged.
+    """
 
     pair: Pair
     key: dict[str, Any]
     positions: list[int]
+    cut: int
     judgement: Judgement | None = None
     failure: str = ""
     called: bool = False
@@ -73,10 +78,11 @@ class LLMJudge:
     """Judges pairs by asking a model.
 
     rubric            what is asked: rubric("board"), which is the default, or rubric("comparative")
-    cache             verdicts on disk, by model, rubric, temperature and both texts; None keeps nothing
+    cache             verdicts on disk, by server, model, rubric, temperature and both texts; None keeps nothing. What
+                      a server puts behind a model's name may change: then take another file.
     reasons           a sentence a dimension (comparative only)
     max_failed_share  the run stops above this share of failed pairs among the latest 10 x min_calls, once min_calls
-                      were asked; 1 never stops
+                      were asked, and at its end where all of 3 or more pairs failed; 1 never stops
     asks              at one pair, while replies hold no verdict
 
     Raises InputError for settings that cannot work.
@@ -103,6 +109,7 @@ class LLMJudge:
                 raise InputError(f"{name}: {value!r}, expected 1 or more")
         self.endpoint, self.rubric, self.cache, self.reasons = endpoint, rubric, cache, reasons
         self.max_failed_share, self.min_calls, self.asks = max_failed_share, min_calls, asks
+        self._temperature = self._known_temperature()
         self._recent: deque[str] = deque(maxlen=RECENT * min_calls)  # reason of each failure, "" for a verdict
         self._in_flight: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Asked]] = WeakKeyDictionary()
 
@@ -168,23 +175,27 @@ class LLMJudge:
             distinct=len(groups),
             usage=usage,
             usd=usage.usd(self.endpoint.price),
+            cut=sum(group.cut for group in groups),
         )
 
     def _groups(self, distinct: Mapping[Pair, list[int]]) -> Iterator[_Group]:
         """The pairs with what guard and cache say to each, looked up as they are taken."""
         asking: dict[str, _Group] = {}
         for pair, places in distinct.items():
+            cut = len(places) if is_cut(pair.reference) or is_cut(pair.candidate) else 0
             if not has_word(pair.reference):
-                yield _Group(pair, {}, places, failure=NO_REFERENCE)
+                yield _Group(pair, {}, places, cut, failure=NO_REFERENCE)
             elif why := minimum(pair):
-                yield _Group(pair, {}, places, Judgement((LOWEST,) * len(DIMENSIONS), "guard", evidence={"why": why}))
+                lowest = Judgement((LOWEST,) * len(DIMENSIONS), "guard", evidence={"why": why})
+                yield _Group(pair, {}, places, cut, lowest)
             else:
                 key = self._key(pair)
                 if before := asking.get(key["messages"]):  # another pair, but the model is shown the same
                     before.positions += places
+                    before.cut += cut
                     continue
                 verdict = _kept(self.cache.get(key)) if self.cache is not None else None
-                group = _Group(pair, key, places, verdict and Judgement(verdict.scores, "cache", verdict.reasons))
+                group = _Group(pair, key, places, cut, verdict and Judgement(verdict.scores, "cache", verdict.reasons))
                 asking[key["messages"]] = group
                 yield group
 
@@ -192,8 +203,9 @@ class LLMJudge:
         """All that a reply depends on. messages: sha256 of what is sent; the texts are there to be read by people."""
         sent = json.dumps([self.rubric.messages(pair, self.reasons), self.rubric.schema(self.reasons)])
         return {
+            "server": self.endpoint.base_url,
             "model": self.name,
-            "temperature": TEMPERATURE,
+            "temperature": self._temperature,
             "rubric": self.rubric.name,
             "domain": self.rubric.domain,
             "version": self.rubric.version,
@@ -203,6 +215,31 @@ class LLMJudge:
             "candidate": neutral(plain(pair.candidate)),
             "messages": hashlib.sha256(sent.encode()).hexdigest(),
         }
+
+    def _known_temperature(self) -> float | None:
+        """None, the server's default, where a run that the cache knows of found that the model refuses ours."""
+        if self.cache is None or not self.cache.get(self._refusal):
+            return TEMPERATURE
+        warnings.warn(
+            f"{self.name} is known to refuse temperature {TEMPERATURE:g}: judgements may vary from call to call",
+            stacklevel=3,
+        )
+        return None
+
+    @property
+    def _refusal(self) -> dict[str, Any]:
+        """The cache's key for the news that the model refuses our temperature."""
+        return {"server": self.endpoint.base_url, "model": self.name, "refuses": "temperature"}
+
+    async def _keep(self, key: Mapping[str, Any], value: Any) -> None:
+        """In a thread, since another program may hold the file for seconds; to its end, since it is paid for."""
+        if self.cache is None:
+            return
+        writing = asyncio.create_task(asyncio.to_thread(self.cache.put, key, value))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait({writing})
 
     async def _settle_all(self, pairs: Sequence[Pair], progress: bool) -> list[_Group]:
         """Every group with its judgement or failure: looked up and asked one by one, by as many workers as the endpoint
@@ -220,10 +257,9 @@ class LLMJudge:
                     spent += group.usage
                 elif len(groups) % 100 == 0:
                     await asyncio.sleep(0)  # whatever else runs on this loop goes on
-                usd = spent.usd(self.endpoint.price)
-                advance(f"{spent.input_tokens + spent.output_tokens:,} tokens" if usd is None else f"${usd:,.2f}")
+                advance(self._cost(spent))
                 if group.key and group.failure:
-                    self._stop_if_failing(groups)
+                    self._stop_if_failing(groups, self._cost(spent))
 
         with _bar(progress, f"judging with {self.name}", len(distinct)) as advance:
             workers = [asyncio.create_task(work()) for _ in range(min(self.endpoint.concurrency, len(distinct)))]
@@ -236,6 +272,7 @@ class LLMJudge:
                 for worker in workers:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
+        self._stop_if_all_failed(groups, self._cost(spent))
         return groups
 
     async def _ask_about(self, group: _Group) -> None:
@@ -268,22 +305,26 @@ class LLMJudge:
         messages, schema = self.rubric.messages(pair, self.reasons), self.rubric.schema(self.reasons)
         usage, verdict, reason = Usage(), None, ""
         for _ in range(self.asks):
+            temperature = self._temperature
             try:
-                reply = await self.endpoint.ask(messages, schema=schema, schema_name="verdict", temperature=TEMPERATURE)
+                reply = await self.endpoint.ask(messages, schema=schema, schema_name="verdict", temperature=temperature)
             except AskFailed as error:
-                usage, reason = usage + Usage(failed=1), str(error)
+                usage, reason = usage + error.usage, str(error)
                 break
-            tokens = Usage(calls=1, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
-            usage += tokens
+            if "temperature" in reply.without:
+                temperature = None
+                if self._temperature is not None:
+                    self._temperature = None
+                    await self._keep(self._refusal, True)
+            usage += reply.usage
             verdict = self.rubric.read(reply.text)
             if verdict:
-                if self.cache is not None:
-                    kept = {
-                        "scores": verdict.scores,
-                        "reasons": dict(verdict.reasons),
-                        "reply": reply.text[-REPLY_KEPT_CHARS:],
-                    }
-                    self.cache.put(key, kept)
+                kept = {
+                    "scores": verdict.scores,
+                    "reasons": dict(verdict.reasons),
+                    "reply": reply.text[-REPLY_KEPT_CHARS:],
+                }
+                await self._keep({**key, "temperature": temperature}, kept)
                 break
             reason = (
                 f"no verdict in its reply, asked {usage.calls}x; the last ({reply.finish_reason}) is {reply.text!a:.60}"
@@ -291,7 +332,7 @@ class LLMJudge:
         self._recent.append("" if verdict else reason)
         return _Answer(verdict, reason, usage)
 
-    def _stop_if_failing(self, groups: Sequence[_Group]) -> None:
+    def _stop_if_failing(self, groups: Sequence[_Group], cost: str) -> None:
         failed = Counter(reason.partition("; ")[0] for reason in self._recent if reason)
         n, asked = failed.total(), len(self._recent)
         if asked < self.min_calls or n <= self.max_failed_share * asked:
@@ -302,8 +343,27 @@ class LLMJudge:
         (reason, times), *_ = failed.most_common(1)
         raise JudgeStopped(
             f"{self.name} failed on {n} of the last {asked} pairs it was asked about, {times} times with: {reason}. "
-            f"Stopped; {done:,} finished judgements of this run {kept}"
+            f"Stopped after {cost}, calls under way apart; {done:,} finished judgements of this run {kept}"
         )
+
+    def _stop_if_all_failed(self, groups: Sequence[_Group], cost: str) -> None:
+        """At the end of a run too short for a share. Not where some are known: the others may be such that no model
+        judges them, and no run with them would ever end.
+        """
+        asked = [group for group in groups if group.key]
+        if len(asked) < FEWEST_FAILED or any(group.judgement for group in asked) or self.max_failed_share == 1:
+            return
+        self._recent.clear()
+        ((reason, times),) = Counter(group.failure.partition("; ")[0] for group in asked).most_common(1)
+        raise JudgeStopped(
+            f"{self.name} failed on all {len(asked)} pairs it was asked about, {times} times with: {reason}. "
+            f"This took {cost}"
+        )
+
+    def _cost(self, usage: Usage) -> str:
+        """Dollars, or tokens where there is no price."""
+        usd = usage.usd(self.endpoint.price)
+        return f"{usage.tokens.total:,} tokens" if usd is None else f"${usd:,.2f}"
 
 
 def _distinct(pairs: Sequence[Pair]) -> dict[Pair, list[int]]:
@@ -343,7 +403,8 @@ def _bar(progress: bool, what: str, total: int) -> Iterator[Callable[[str], None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[cost]}"))
+    name, cost = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[cost]}"))
+    columns = (name, BarColumn(), MofNCompleteColumn(), cost)
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total, cost="")
         yield lambda cost: bar.update(task, advance=1, cost=cost)

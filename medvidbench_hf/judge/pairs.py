@@ -78,10 +78,12 @@ class Verdicts:
     judgements  one a pair, in order; None where it failed
     failures    (position, reason)
     distinct    pairs that ask something of their own = guarded + cached + calls + those that cannot be judged
-    calls       pairs that the model was asked about (usage counts what was answered, repeats included)
+    calls       pairs that the model was asked about
     cached      answered before, or by another call of the same judge just then
     guarded     the minimum without a call
-    usd         what the calls cost; None without a price
+    usage       of these calls: repeats, refusals and attempts whose answer was lost included
+    usd         what they cost; None without a price
+    cut         pairs of which a text is longer than guard.MAX_CHARS, and was judged by its start alone
     """
 
     judge: str
@@ -94,6 +96,7 @@ class Verdicts:
     distinct: int = 0
     usage: Usage = field(default_factory=Usage)
     usd: float | None = None
+    cut: int = 0
 
     def __post_init__(self) -> None:
         missing = tuple(k for k, judgement in enumerate(self.judgements) if judgement is None)

@@ -9,7 +9,8 @@ cached judgement belongs to the sha256 of all texts it rests on, so an edited te
 
 How reading "board" differs from the board's own, which takes for each aspect by itself the first hit of "R2: n", then
 "R2 = n", "R2 : n", "R2 n" and "**R2**: n", wherever it stands, and any integer:
-- the five codes are one verdict: five in a row, in the order asked; in another order only where none has that order
+- the five codes are one verdict: five in a row, in the order asked or in numeric order; in any other only where the
+  reply holds no further score, since a verdict and a code quoted beside it could be read as a third
 - the last such verdict counts, not the first, since a judge may quote or reconsider before it decides
 - a verdict with a score outside 1..5 is none (the board takes 45 and 0)
 Alike: case counts, only the integer part is read (4.5 is 4), all five are needed, and "[4]", JSON and "R2 (name): 4"
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from medvidbench_hf.judge.guard import RUBRICS, quoted
+from medvidbench_hf.judge.guard import RUBRICS, quoted, without_address
 from medvidbench_hf.judge.pairs import BOARD_CODES, DIMENSIONS, HIGHEST, LOWEST, Pair
 from medvidbench_hf.sample import InputError
 from medvidbench_hf.tasks.answer import walk
@@ -66,11 +67,13 @@ class Rubric:
         return f"{self.name} v{self.version}{domain} ({self.sha256[:6]})"
 
     def messages(self, pair: Pair, reasons: bool = False) -> list[dict[str, Any]]:
-        """One user message. Both texts stand in it as JSON strings (`guard.quoted`)."""
+        """One user message. Both texts stand in it as JSON strings (`guard.quoted`), the candidate without what is
+        addressed to the judge.
+        """
         parts = {
             "task": pair.task.replace("_", " ") or "medical captioning",
             "reference": quoted(pair.reference),
-            "candidate": quoted(pair.candidate),
+            "candidate": quoted(without_address(pair)),
             "answer": self.answer_with_reasons if reasons else self.answer,
         }
         # In one pass, so that a text which holds "{answer}" gets nothing filled in.
@@ -122,23 +125,20 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 # --- reading ---------------------------------------------------------------------------------------------------
 
+NUMERIC = tuple(sorted(BOARD_CODES))
 _LINE = re.compile(
     r"(?<![A-Za-z0-9_])(?:\*\*(R[23458])\*\*:|(R[23458])(?:\s?[:=]|\s))\s{0,3}([0-9]+)",
 )
 
 
 def read_lines(reply: str) -> Verdict | None:
-    """A verdict in the board's lines; see the top of this file."""
+    """The last complete verdict in the board's lines, all five scores 1..5; see the top of this file."""
     found = [(match[1] or match[2], match[3].lstrip("0")) for match in _LINE.finditer(reply)]
-    for in_order in (True, False):
-        for last in range(len(found), len(BOARD_CODES) - 1, -1):
-            group = found[last - len(BOARD_CODES) : last]
-            codes = tuple(code for code, _ in group)
-            if codes != BOARD_CODES and (in_order or set(codes) != set(BOARD_CODES)):
-                continue
-            score = dict(group)
-            if all(len(digits) == 1 and LOWEST <= int(digits) <= HIGHEST for digits in score.values()):
-                return Verdict(tuple(int(score[code]) for code in BOARD_CODES))
+    for last in range(len(found), len(BOARD_CODES) - 1, -1):
+        score = dict(found[last - len(BOARD_CODES) : last])
+        ordered = tuple(score) in (BOARD_CODES, NUMERIC) or (len(found) == len(score) == len(BOARD_CODES))
+        if ordered and all(len(digits) == 1 and LOWEST <= int(digits) <= HIGHEST for digits in score.values()):
+            return Verdict(tuple(int(score[code]) for code in BOARD_CODES))
     return None
 
 
