@@ -7,10 +7,15 @@ import functools
 import importlib.util
 import inspect
 import json
+import multiprocessing
+import pickle
+import re
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,11 +27,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import medvidbench_hf
 from medvidbench_hf import tasks
+from medvidbench_hf.builder import build, read_samples
 from medvidbench_hf.builder.trainers import FORMATS
+from medvidbench_hf.cli import rewards as commands
 from medvidbench_hf.endpoint import Budget, BudgetSpent, Endpoint
-from medvidbench_hf.judge import BOARD_CODES, Judgement, JudgeStopped, LLMJudge, Pair, Verdicts
+from medvidbench_hf.evaluation import run
+from medvidbench_hf.evaluation.raw_rewards import reward_samples, reward_statistics
+from medvidbench_hf.judge import BOARD_CODES, Judgement, JudgeStopped, LexiconJudge, LLMJudge, Pair, Verdicts, rubric
 from medvidbench_hf.leaderboard import minilm
+from medvidbench_hf.models.prior import Prior
 from medvidbench_hf.rewards import Running, Statistics, fit, logistic, merge
 from medvidbench_hf.rewards.captions import caption_rewards
 from medvidbench_hf.rewards.foreign import easyr1, ms_swift, verl
@@ -139,7 +150,9 @@ def raw_statistics() -> Statistics:
     spread = np.linspace(0.0, 0.8, 25)
     return merge(
         *(
-            fit(np.repeat(pairs, 25).tolist(), np.tile(spread, len(pairs)), component=component)
+            fit(
+                np.repeat(pairs, 25).tolist(), np.tile(spread, len(pairs)), component=component, about={"judge": "fake"}
+            )
             for component in ("score", "similarity", "judge")
         )
     )
@@ -193,6 +206,27 @@ def test_rows_of_load_dataset_and_of_each_export_give_the_rewards_of_the_samples
         assert not any("truth" in row or "options" in row for row in made)
         answers = [(row, text) for row, (_, text) in zip(made, pool(), strict=True)]
     assert rewards(functions(raw_statistics()), answers) == alone()
+
+
+def arrays(value: Any) -> Any:
+    """The value with NumPy arrays for its lists and NumPy's numbers for Python's, as a table of pandas gives it."""
+    if isinstance(value, dict):
+        return {name: arrays(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        made = np.empty(len(value), dtype=object)
+        made[:] = [arrays(part) for part in value]
+        return made
+    return np.float64(value) if type(value) is float else np.int64(value) if type(value) is int else value
+
+
+def test_rows_may_hold_numpy_arrays() -> None:
+    answers = [(arrays(row.to_row()), text) for row, text in pool()]
+    assert rewards(functions(raw_statistics()), answers) == alone()
+    given = {name: np.array([None, *values], dtype=object)[1:] for name, values in batch(pool()[:8]).items()}
+    [function] = functions(raw_statistics(), tasks=["tal"])
+    assert function(**{**given, "completions": list(given["completions"])}) == alone()[:8]
+    row = {**sample("tal").to_row(), "canvas": np.array([640, 480]), "options": np.array([])}
+    assert sample_of(row) == sample_of(sample("tal").to_row())
 
 
 @pytest.mark.parametrize(
@@ -393,6 +427,41 @@ def test_statistics_of_another_judge_are_refused() -> None:
         functions(Running(statistics))
 
 
+def stub_judge(name: str = "gpt-4.1", base_url: str = "http://127.0.0.1:9/v1", rubric_name: str = "board") -> LLMJudge:
+    return LLMJudge(Endpoint(name, base_url=base_url, api_key="none"), rubric(rubric_name))
+
+
+def test_statistics_of_another_rubric_are_refused() -> None:
+    pairs, board = ["Made/video_summary"] * 20, str(rubric("board"))
+    statistics = fit(pairs, np.linspace(0, 1, 20), about={"judge": "gpt-4.1", "rubric": board})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        functions(statistics, judge=stub_judge())
+    with pytest.raises(
+        InputError, match=r"the statistics are of the rubric 'board v\d+ \(.*not of 'comparative v\d+ \("
+    ):
+        functions(statistics, judge=stub_judge(rubric_name="comparative"))
+
+
+@pytest.mark.parametrize(
+    ("about", "task", "said"),
+    [
+        ({}, "video_summary", "do not say by which judge captions were scored; now it is 'gpt-4.1'"),
+        ({"judge": "gpt-4.1"}, "video_summary", "do not say by which rubric captions were scored; now it is 'board v"),
+        ({"scorer_version": "0.0.1"}, "tal", f"scorer version 0.0.1, this is {medvidbench_hf.__version__}"),
+        ({"scorer_version": medvidbench_hf.__version__}, "tal", ""),
+    ],
+)
+def test_statistics_that_may_be_of_another_judge_or_scorer_are_warned_about(
+    about: dict[str, Any], task: str, said: str
+) -> None:
+    statistics = fit([f"Made/{task}"] * 20, np.linspace(0, 1, 20), about=about)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        functions(statistics, judge=stub_judge(), tasks=[task])
+    assert any(said in str(one.message) for one in caught) == bool(caught) == bool(said)
+
+
 def test_running_statistics_hold_for_the_batch_after_and_take_in_raw_rewards_only() -> None:
     statistics = fit(["Made/tal"] * 20, np.linspace(0, 1, 20))
     running = Running(statistics, window=8, warm_up=4)
@@ -520,8 +589,11 @@ def test_a_spent_budget_stops_training(slow_model: Any) -> None:
 class Trainer:
     """What the functions see of TRL's trainer; tests/test_reward_training.py holds it against the real one."""
 
-    def __init__(self, scale_rewards: str = "none", multi_objective_aggregation: str = "sum_then_normalize") -> None:
+    def __init__(
+        self, scale_rewards: str = "none", multi_objective_aggregation: str = "sum_then_normalize", **known: Any
+    ) -> None:
         self.scale_rewards, self.multi_objective_aggregation = scale_rewards, multi_objective_aggregation
+        self.__dict__.update(known)
         self.logged: dict[str, float] = {}
 
     def log_metric(self, name: str, value: float) -> None:
@@ -632,6 +704,82 @@ def test_saturation_is_warned_about_once_a_pair_over_many_small_batches() -> Non
                 function(**given)
 
 
+def warned(function: Any, given: Mapping[str, Any], times: int = 3) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(times):
+            call(function, given)
+    return [str(one.message) for one in caught]
+
+
+def test_saturation_of_one_half_of_a_captions_reward_is_seen_behind_the_other() -> None:
+    trainer, pairs = Trainer(), ["Made/video_summary"] * 20
+    wide, narrow = fit(pairs, np.linspace(0, 1, 20), component="similarity"), fit(pairs, [0.1] * 20, component="judge")
+    about = {"judge": "fake"}
+    [function] = functions(replace(merge(wide, narrow), about=about), tasks=["video_summary"])
+    given = {**batch([(SUMMARY, "A hand holds a knot.")] * COUNTED), "log_metric": trainer.log_metric}
+    [text] = warned(function, given)
+    assert text.startswith(f"Made/video_summary judge: 100% of the last {COUNTED} rewards are within 0.01 of 0 or 1")
+    assert trainer.logged["Made/video_summary/saturated"] == 1.0
+    assert 0.6 < trainer.logged["Made/video_summary/reward"] < 0.95
+
+
+class Thing:
+    """An attribute holder, as parts of TRL's trainer are."""
+
+    def __init__(self, **known: Any) -> None:
+        self.__dict__.update(known)
+
+
+EVALUATING = [
+    {"model": Thing(training=False)},
+    {"model": Thing(training=True), "control": Thing(should_evaluate=True)},
+    {"model": Thing(training=True), "is_in_train": False},
+]
+
+
+@pytest.mark.parametrize("known", [*EVALUATING, {}])
+def test_rows_of_an_evaluation_are_logged_but_neither_learned_from_nor_counted(known: dict[str, Any]) -> None:
+    training = {"model": Thing(training=True), "control": Thing(should_evaluate=False), "is_in_train": True}
+    for settings_ in ({**training, **known}, known):
+        trainer = Trainer(**settings_)
+        pairs, narrow = ["Made/tal"] * 20, np.linspace(0.40, 0.45, 20)
+        running = Running(fit(pairs, narrow), window=500, warm_up=500)
+        given = {**batch([(sample("tal"), "2.0-6.0 seconds.")] * COUNTED), "log_metric": trainer.log_metric}
+        top = normalised(lambda completions, **columns: [1.0] * len(completions), running)
+        for function in (functions(running, tasks=["tal"])[0], top):
+            assert bool(warned(function, given, 1)) == (not known)
+        assert trainer.logged["Made/tal/saturated"] == 1.0
+        assert running.is_new == bool(known)
+
+
+def test_an_unjudged_row_that_another_function_rewards_is_warned_about_once() -> None:
+    ours = functions(tasks=["tal", "video_summary"])
+    model = Thing(training=True)
+    for funcs, names in (([*ours, constant, model], "(constant, Thing)"), (ours, "")):
+        trainer = Trainer(reward_funcs=funcs)
+        for text, times in (("A hand.", 0), ("failed", 1)):
+            [function] = functions(tasks=["video_summary"])
+            found = warned(function, {**batch([(SUMMARY, text)]), "log_metric": trainer.log_metric})
+            assert [names in one and "counts as 0 points" in one for one in found] == [True] * (times if names else 0)
+
+
+def test_a_training_that_goes_on_with_statistics_that_saw_nothing_is_warned_about() -> None:
+    given = batch([(sample("tal"), "2.0-6.0 seconds.")])
+    fixed = fit(["Made/tal"] * 20, np.linspace(0, 1, 20))
+    loaded = Running(fixed)
+    loaded.update(["Made/tal"], [0.5])
+    for statistics, step, expected in (
+        (Running(fixed), 12, 1),
+        (Running(fixed), 0, 0),
+        (loaded, 12, 0),
+        (fixed, 12, 0),
+    ):
+        trainer = Trainer(state=Thing(global_step=step))
+        found = warned(functions(statistics, tasks=["tal"])[0], {**given, "log_metric": trainer.log_metric})
+        assert ["training goes on at step 12, but" in text for text in found] == [True] * expected
+
+
 # --- any reward function ---------------------------------------------------------------------------------------
 
 LEVELS = fit(["easy"] * 20 + ["hard"] * 20, [*np.linspace(0.4, 0.8, 20), *np.linspace(0, 0.2, 20)])
@@ -713,6 +861,32 @@ def test_a_wrapped_function_is_logged_by_pair_and_can_follow_training() -> None:
     assert running.state_dict()["last"]["hard"]["score"] == [0.1, 0.2]
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.1, None, float("inf"), 0.2], r"number: rewards\[2\]: inf is not a reward; None says that none applies"),
+        ([0.1, "x", 0.1, 0.2], r"number: a reward is no number \(could not convert"),
+        ([0.1, [1], 0.1, 0.2], "number: a reward is no number"),
+    ],
+)
+def test_a_reward_that_is_none_is_named_with_its_function(values: list[Any], said: str) -> None:
+    def number(completions: Sequence[str], **columns: Any) -> list[Any]:
+        return values
+
+    for method in ("logistic", "zscore", "none"):
+        with pytest.raises(InputError, match=said):
+            call(normalised(number, LEVELS, pair="easy", method=method), GIVEN)
+
+
+def test_a_reward_that_overflows_is_named_with_its_function() -> None:
+    with pytest.raises(InputError, match=r"huge: rewards by zscore\[1\]: inf is not a reward"):
+        normalised(huge, LEVELS, pair="easy", method="zscore")(completions=["a", "b"])
+
+
+def huge(completions: Sequence[str], **columns: Any) -> list[float]:
+    return [0.5, 1e308]
+
+
 def test_a_reward_model_by_its_name_cannot_be_wrapped() -> None:
     with pytest.raises(InputError, match="reward_fn: str, expected a function; a reward model is none"):
         normalised("some/reward-model", LEVELS)  # type: ignore[arg-type]
@@ -754,6 +928,58 @@ def test_verl_may_have_the_reference_text_as_ground_truth_and_the_other_columns_
     assert verl()("Made/tal", "2.0-6.0 seconds.", "2.0-6.0 seconds.", extra) == {"score": 1.0, "judged": 1.0}
     extra |= {"task": "tal", "source": "Made"}
     assert verl()("whatever", "3.0-6.0 seconds.", "2.0-6.0 seconds.", extra)["score"] == 0.75
+
+
+def test_verls_reference_columns_may_be_arrays_and_none_takes_nothing_away() -> None:
+    extra: dict[str, Any] = {
+        "fps": np.float32(0.5),
+        "canvas": np.array([640, 480]),
+        "index": np.int64(4),
+        "task": None,
+        "source": None,
+    }
+    given = ("Made/tal", "2.0-6.0 seconds.", "2.0-6.0 seconds.")
+    assert verl()(*given, extra) == {"score": 1.0, "judged": 1.0}
+    assert verl()(given[0], given[1], json.dumps({**json.loads(row_text(sample("tal"))), "source": None}))["score"] == 1
+
+
+def test_what_trainers_are_given_goes_to_another_process_and_scores_alike() -> None:
+    statistics = raw_statistics()
+    here = verl(statistics, **FAKE), easyr1(statistics, **FAKE), ms_swift(statistics, **FAKE), ms_swift()(args=object())
+    rows_ = [(row.source, text, row_text(row)) for row, text, _ in recipe_pool()]
+    here[0](*rows_[0])  # what was made here stays here
+    score, scores, kind, made = pickle.loads(pickle.dumps(here))  # noqa: S301
+    expected = [value for _, _, value in recipe_pool()]
+    assert [score(*row)["score"] for row in rows_] == expected
+    given = [{"response": text, "ground_truth": row} for _, text, row in rows_]
+    assert [one["overall"] for one in scores(given)] == expected
+    columns = {name: [json.loads(row).get(name) for _, _, row in rows_] for name in json.loads(rows_[0][2])}
+    assert kind(args=object())([text for _, text, _ in rows_], **columns) == expected
+    assert made(["2.0-6.0 seconds."], **{name: [value] for name, value in sample("tal").to_row().items()}) == [1.0]
+
+
+def test_a_process_that_knows_nothing_yet_scores_as_verls_prime_manager_asks_it_to() -> None:
+    spread = fit(["any"] * 20, np.linspace(0, 1, 20)).of("any")
+    by_component = {"Made/tal": {"score": spread}, "Made/video_summary": dict.fromkeys(COMPONENTS, spread)}
+    about = {"judge": "lexicon", "rubric": LexiconJudge().judge([]).rubric}
+    compute_score = verl(Statistics(by_component, about=about), LexiconJudge, similarity=overlap, only_score=True)
+    asked = [("Made", "2.0-4.0 seconds.", row_text(sample("tal"))), ("Made", "A hand.", row_text(SUMMARY))]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool_:
+        futures = [pool_.submit(functools.partial(compute_score, *given, None)) for given in asked]
+        there = [future.result(timeout=120) for future in futures]
+    assert there == [compute_score(*given) for given in asked]
+    assert all(type(reward) is float for reward in there)
+
+
+def test_a_judge_with_connections_is_made_where_it_is_needed(slow_model: Any) -> None:
+    _, stub = slow_model
+    given = ("Made", "A quick hand.", row_text(SUMMARY))
+    maker = functools.partial(stub_judge, "stub", stub.base_url)
+    score = pickle.loads(pickle.dumps(verl(judge=maker, similarity=overlap)))  # noqa: S301
+    assert score(*given) == score(*given) == {"score": pytest.approx(0.6), "judged": 1.0}
+    assert verl(judge=maker(), similarity=overlap)(*given)["judged"] == 1.0
+    with pytest.raises(InputError, match="cannot go to another process: give the function that makes it as judge"):
+        pickle.dumps(verl(judge=maker(), similarity=overlap))
 
 
 def test_easyr1_is_answered_with_a_list_for_a_batch() -> None:
@@ -844,3 +1070,97 @@ def test_a_file_that_other_trainers_load_by_its_path_has_the_function_in_it(tmp_
     spec.loader.exec_module(module)
     row, text, value = recipe_pool()[0]
     assert module.compute_score(row.source, text, row_text(row), None)["score"] == value
+
+
+# --- raw rewards of a run --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data: a simulated data set; train, test: the prior's answers to either split."""
+    place = tmp_path_factory.mktemp("rewards")
+    build("simulated", place / "data", videos=12, media=False)
+    prior = Prior.fit(read_samples(place / "data", "train"))
+    for split in ("train", "test"):
+        run(prior, place / "data", place / split, split=split)
+    return place
+
+
+class Failing(LexiconJudge):
+    """Fails on every second pair."""
+
+    def judge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
+        found = super().judge(pairs)
+        kept = tuple(None if k % 2 else one for k, one in enumerate(found.judgements))
+        return replace(found, judgements=kept, failures=tuple((k, "no") for k, one in enumerate(kept) if one is None))
+
+
+def test_statistics_say_by_which_rubric_captions_were_judged_and_how_many_judgements_failed(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minilm, "installed", lambda: True)
+    monkeypatch.setattr(minilm, "embed", lambda texts: np.ones((len(texts), 384)))
+    options: dict[str, Any] = {"tasks": ["video_summary"], "min_rows": 1}
+    whole = reward_statistics(place / "train", None, None, LexiconJudge(), **options)
+    some_ = reward_statistics(place / "train", None, None, Failing(), **options)
+    assert whole.about["failed_judgements"] == 0
+    assert not any("judgements failed" in note for note in whole.notes)
+    assert whole.about["rubric"] == some_.about["rubric"] == LexiconJudge().judge([]).rubric
+    missing = {
+        pair: whole.of(pair, "judge").n - found["judge"].n for pair, found in some_.pairs.items() if "judge" in found
+    }
+    assert sum(missing.values()) == some_.about["failed_judgements"] > 0
+    for pair, n in missing.items():
+        note = f"{pair} judge: {n} of {whole.of(pair, 'judge').n} judgements failed and are left out"
+        assert (note in some_.notes) == (n > 0)
+
+
+def test_runs_on_different_rows_are_no_samples_of_one_prompt(place: Path) -> None:
+    judge = LexiconJudge()
+    assert reward_samples([place / "test"] * 2, None, None, judge, ["tal"])
+    with pytest.raises(
+        InputError, match=r"/test, on the test split of .*, and .*/train, on the train split of .*row \d"
+    ):
+        reward_samples([place / "test", place / "train"], None, None, judge, ["tal"])
+
+
+def test_the_command_compare_refuses_statistics_of_another_judge_and_doubts_those_of_another_scorer(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compare(component: str, **about: str) -> None:
+        pairs = [f"Simulated{field}/tal" for field in ("Laparoscopy", "Nursing", "OpenSurgery")] * 20
+        fit(pairs, np.linspace(0, 1, 60), component=component, about=about).write(tmp_path / "s.json")
+        commands.compare(
+            [place / "test"] * 2, statistics=tmp_path / "s.json", tasks="tal", component=component, json_file=None
+        )
+
+    with pytest.raises(InputError, match=r"the statistics are of the judge 'gpt-4\.1', not of 'lexicon'"):
+        compare("judge", judge="gpt-4.1")
+    with pytest.raises(InputError, match="no prompt has two samples"):
+        compare("score", judge="gpt-4.1", scorer_version="0.0.1")
+    told = capsys.readouterr()
+    assert "warning: the statistics are of scorer version 0.0.1" in " ".join((told.out + told.err).split())
+
+
+# --- what can be gamed -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not minilm.installed(), reason="needs the offline extra")
+@pytest.mark.parametrize("task", CAPTIONS)
+def test_one_list_of_words_for_all_rows_earns_less_than_another_rows_answer(task: str) -> None:
+    """Of the commonest words of all answers, as many as pay best, in the order of their counts and of the alphabet."""
+    asked = [row for row in rows() if row.task == task]
+    answers = [tasks.render(row) for row in asked]
+    [function] = reward_functions(tasks=[task])
+
+    def earned(texts: Sequence[str]) -> float:
+        return float(np.mean([value or 0.0 for value in call(function, batch(list(zip(asked, texts, strict=True))))]))
+
+    order = np.random.default_rng(0).permutation(len(asked))
+    other = earned([answers[k] for k in np.roll(order, 1)[np.argsort(order)]])
+    words = [word for word, _ in Counter(re.findall(r"\w+", " ".join(answers).lower())).most_common()]
+    lists = {n: words[:n] for n in (5, 10, 15, 20, 30, 40, 60)}
+    salads = [" ".join(found) for found in (*lists.values(), *map(sorted, lists.values()))]
+    best = max(salads, key=lambda salad: earned([salad] * len(asked)))
+    assert earned([best] * len(asked)) < other, best

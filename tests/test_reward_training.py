@@ -18,7 +18,7 @@ import pytest
 
 from medvidbench_hf.judge import Pair, Verdicts
 from medvidbench_hf.leaderboard import minilm
-from medvidbench_hf.rewards import Statistics, fit
+from medvidbench_hf.rewards import Running, Statistics, fit
 from medvidbench_hf.rewards.captions import cosine
 from medvidbench_hf.rewards.functions import reward_functions
 from medvidbench_hf.rewards.wrapped import normalised
@@ -31,7 +31,9 @@ pytestmark = pytest.mark.slow
 GROUP = 8  # completions a prompt
 
 
-def trained(folder: Path, rewards: Any, rows: Sequence[dict[str, Any]], steps: int, **settings: Any) -> Any:
+def trained(
+    folder: Path, rewards: Any, rows: Sequence[dict[str, Any]], steps: int, resume: Path | None = None, **settings: Any
+) -> Any:
     """The trainer after some steps. Its `seen` holds (rows, advantages) of every batch, as the loss gets them."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -68,17 +70,18 @@ def trained(folder: Path, rewards: Any, rows: Sequence[dict[str, Any]], steps: i
         max_completion_length=8,
         logging_steps=1,
         report_to="none",
-        save_strategy="no",
         disable_tqdm=True,
         use_cpu=True,
         bf16=False,
         seed=0,
-        **settings,
+        **{"save_strategy": "no", **settings},
     )
     table = datasets.Dataset.from_list([dict(row) for row in rows])
-    trainer = Seeing(model, reward_funcs=rewards, args=config, train_dataset=table, processing_class=words)
+    trainer = Seeing(
+        model, reward_funcs=rewards, args=config, train_dataset=table, eval_dataset=table, processing_class=words
+    )
     trainer.seen = []
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
     return trainer
 
 
@@ -160,6 +163,78 @@ def test_the_trainer_is_seen_by_the_function_that_it_hands_out_for_metrics(tmp_p
     trainer = trained(tmp_path, spy, [{"prompt": "a"}] * 8, 1)
     assert found[0] is trainer
     assert (trainer.scale_rewards, trainer.multi_objective_aggregation) == ("group", "sum_then_normalize")
+
+
+def numbers(completions: Sequence[str], level: Sequence[str], **columns: Any) -> list[float]:
+    return [(zlib.crc32(text.encode()) % 1000) / 1000 for text in completions]
+
+
+LEVELS = [{"prompt": f"easy {k}", "level": "easy"} for k in range(8)]
+
+
+def test_an_evaluation_within_training_and_by_itself_teaches_running_statistics_nothing(tmp_path: Path) -> None:
+    running = Running(fit(["easy"] * 20, np.linspace(0, 1, 20)))
+    rewards = normalised(numbers, running, pair=lambda row: row["level"])
+    trainer = trained(
+        *(tmp_path, rewards, LEVELS, 2),
+        **{"scale_rewards": "none", "eval_strategy": "steps", "eval_steps": 1, "eval_on_start": True},
+    )
+    assert len(trainer.seen) > 2  # evaluations, too
+    seen = running.state_dict()["last"]["easy"]["score"]
+    assert len(seen) == 2 * 8 * GROUP
+    trainer.evaluate()
+    assert running.state_dict()["last"]["easy"]["score"] == seen
+    assert any(name.startswith("eval_easy/") for entry in trainer.state.log_history for name in entry)
+
+
+def test_a_resumed_training_is_warned_of_running_statistics_that_were_not_loaded(tmp_path: Path) -> None:
+    def go(state: Any, **settings: Any) -> tuple[Any, list[str]]:
+        running = Running(fit(["easy"] * 20, np.linspace(0, 1, 20)), warm_up=32)
+        if state:
+            running.load_state_dict(state)
+        rewards = normalised(numbers, running, pair=lambda row: row["level"])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trained(tmp_path, rewards, LEVELS, scale_rewards="none", save_strategy="steps", save_steps=1, **settings)
+        return running.state_dict(), [str(one.message) for one in caught if "training goes on" in str(one.message)]
+
+    saved, said = go(None, steps=1)
+    assert said == []
+    checkpoint = tmp_path / "checkpoint-1"
+    _, said = go(None, steps=2, resume=checkpoint)
+    assert [text.partition(",")[0] for text in said] == ["training goes on at step 1"]
+    loaded, said = go(saved, steps=2, resume=checkpoint)
+    assert said == []
+    assert len(loaded["last"]["easy"]["score"]) == 2 * 8 * GROUP
+
+
+def test_a_row_that_could_not_be_judged_counts_as_0_where_another_function_rewards_it(tmp_path: Path) -> None:
+    """Why there is a warning: alone such rows have no advantage, beside another reward they lose to their group."""
+
+    def alike(references: list[str], candidates: list[str]) -> np.ndarray:
+        return np.full(len(references), 0.5)
+
+    def polite(completions: Sequence[Any], **columns: Any) -> list[float]:
+        return [1.0] * len(completions)
+
+    rows = [row for row in mixed() if row["task"] == "video_summary"] * 4
+    for others in ([], [polite]):
+        rewards = reward_functions(None, Failing(), similarity=alike, tasks=["video_summary"])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer = trained(tmp_path, [*rewards, *others], rows, 1, scale_rewards="none")
+        lost = sum(advantage < -0.01 for advantage in trainer.seen[0][1])  # an empty completion or two always do
+        said = [str(one.message) for one in caught if "cannot be judged gets None" in str(one.message)]
+        assert len(said) == len(others)
+        assert (lost > GROUP) == bool(others)
+
+
+class Failing(Judge):
+    """Gives 3 to all that it judges, and fails on every third pair."""
+
+    async def ajudge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
+        word = " failed" if len(self.asked) % 3 == 0 else ""
+        return await super().ajudge([pair._replace(candidate=pair.candidate + word) for pair in pairs])
 
 
 # --- the trap --------------------------------------------------------------------------------------------------

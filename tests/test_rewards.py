@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medvidbench_hf.cli.judge_tables import print_reward_comparison
+from medvidbench_hf.evaluation.raw_rewards import read_raw_csv, read_samples_csv
 from medvidbench_hf.rewards import (
     NORMALISERS,
     Running,
@@ -20,6 +25,7 @@ from medvidbench_hf.rewards import (
     Statistics,
     advantage_spreads,
     advantages,
+    by_pair,
     compare,
     fit,
     logistic,
@@ -249,8 +255,12 @@ def test_a_row_without_a_reward_needs_no_statistics_and_one_with_a_reward_does()
         normalise([0.1, 0.2], ["A/x"], THREE)
     with pytest.raises(InputError, match="pairs: 'A/x' is one text, expected one for each of 3 rewards"):
         normalise([0.1, 0.2, 0.3], "A/x", THREE)
-    with pytest.raises(InputError, match="method: 'sigmoid', expected one of logistic, zscore, percentile, none"):
-        normalise([0.1], ["A/x"], THREE, method="sigmoid")
+    for method in ("sigmoid", ["logistic"], 5, None):
+        with pytest.raises(InputError, match=r"method: .*, expected one of logistic, zscore, percentile, none"):
+            normalise([0.1], ["A/x"], THREE, method=method)  # type: ignore[arg-type]
+    for component in (["score"], None):
+        with pytest.raises(InputError, match=r"component: .*, expected a name such as 'score'"):
+            normalise([0.1], ["A/x"], THREE, component=component)  # type: ignore[arg-type]
     assert len(normalise([], [], THREE)) == 0
 
 
@@ -347,6 +357,21 @@ def test_advantages_by_pair_weigh_the_pairs_alike_down_to_a_floor() -> None:
     assert advantage_spreads([None, 0.1, 0.3], [0, 1, 1], ["A", "B", "B"]) == {"B": pytest.approx(0.1)}
 
 
+def test_a_trainer_that_took_the_groups_mean_off_may_normalise_by_pair_itself() -> None:
+    rng = np.random.default_rng(0)
+    rewards, pairs = np.concatenate([rng.normal(0, 1, 80), rng.normal(0, 5, 80)]), ["A"] * 80 + ["B"] * 80
+    groups = [k // 8 for k in range(160)]
+    centred = advantages(rewards, groups)
+    np.testing.assert_allclose(by_pair(centred, iter(pairs)), advantages(rewards, groups, pairs=iter(pairs)))
+    spreads = advantage_spreads(rewards, groups, pairs)
+    np.testing.assert_allclose(by_pair(centred[:5], pairs[:5], spreads=spreads), centred[:5] / spreads["A"])
+    there = np.array([0.5, -0.5, nan, 0.0])
+    np.testing.assert_allclose(by_pair(there, ["A", "A", "A", "B"], floor=0.1), [1.0, -1.0, nan, 0.0])
+    for bad, said in (([inf], r"centred\[0\]: inf is not a reward"), ([0.1, 0.2], "pairs: 1 for 2 rewards")):
+        with pytest.raises(InputError, match=said):
+            by_pair(bad, ["A"])
+
+
 def test_scale_rewards_group_cancels_every_normaliser_and_none_lets_it_act() -> None:
     """Raw medians 0.49 and 0.10, 8 samples a prompt. Easy:hard mean |advantage|, raw against normalised."""
     pairs, prompts, raw = rewards_study.trap()
@@ -392,6 +417,14 @@ def test_a_spread_is_finite_and_in_order_whatever_the_magnitude(values: list[flo
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         of = spread(values)
     assert (of.quantiles[0], of.quantiles[100]) == pytest.approx((min(values), max(values)))
+
+
+def test_what_is_far_below_the_largest_value_loses_digits_and_nothing_else_does() -> None:
+    small = np.linspace(1, 2, 99)
+    assert spread([*small * 1e8, 1e308]).p50 == pytest.approx(np.median([*small * 1e8, 1e308]), rel=1e-12)
+    lost = spread([*small * 1e-20, 1e308])
+    assert lost.p50 == pytest.approx(1.5e-20, abs=1e-300 * 1e308)
+    assert lost.quantiles[100] == 1e308
 
 
 def test_pairs_with_too_few_rewards_are_refused_all_at_once() -> None:
@@ -635,6 +668,95 @@ def test_a_state_of_other_settings_or_a_broken_one_changes_nothing() -> None:
         Running(FIXED, window=5, warm_up=6)
 
 
+def test_processes_that_gather_have_the_same_statistics_whatever_each_has_seen() -> None:
+    """Two threads stand in for the processes; each is handed the rows of both, in one order."""
+    rng, barrier = np.random.default_rng(0), Barrier(2, timeout=20)
+    given: dict[int, list[Any]] = {}
+
+    def gather(rows: list[Any], rank: int) -> list[Any]:
+        given[rank] = rows
+        barrier.wait()
+        return given[0] + given[1]
+
+    alone = Running(FIXED, window=20, warm_up=10)
+    both = [Running(FIXED, window=20, warm_up=10, gather=partial(gather, rank=rank)) for rank in (0, 1)]
+    for _ in range(6):
+        batches = [(["A/x"] * 3, rng.random(3)), (["B/x"] * 4, rng.random(4))]
+        before = both[0].statistics
+        for running, batch in zip(both, batches, strict=True):
+            running.update(*batch)
+            assert not running.is_new
+            assert running.statistics == before  # until settle
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(Running.settle, both))
+        for batch in batches:
+            alone.update(*batch)
+        assert both[0].state_dict() == both[1].state_dict() == alone.state_dict()
+        assert both[0].statistics == both[1].statistics == alone.statistics
+    assert set(alone.warm) == {("A/x", "score"), ("B/x", "score")}
+    alone.settle()  # one process has nothing to settle
+    resumed = Running(FIXED, window=20, warm_up=10)
+    resumed.load_state_dict(both[0].state_dict())
+    assert resumed.statistics == alone.statistics
+
+
+def test_rewards_that_nobody_settles_are_told() -> None:
+    running = Running(FIXED, window=10, warm_up=5, gather=lambda rows: rows)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(6):
+            running.update(["A/x"] * 4, [0.1, 0.2, 0.3, 0.4])
+    assert ["12 raw rewards wait for settle()" in str(one.message) for one in caught] == [True]
+    running.settle()
+    assert running.warm == [("A/x", "score")]
+
+
+# --- raw rewards in a CSV --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"pair,raw\nA/x,0.5\n\xff,1\n", "line 3: is not UTF-8"),
+        (b"pair,raw\nA/x," + b"1" * 200_000 + b"\n", r"line 2: field larger than field limit \(131072\)"),
+        (b"pair,raw\nA/x,0.5\nA/x,inf\n", "line 3 column raw: 'inf' is no number"),
+        (b"pair,raw\nA/x,1e999\n", "line 2 column raw: '1e999' is no number"),
+        (b"pair,raw\nA/x,1_0\n", "line 2 column raw: '1_0' is no number"),
+        (b"pair,raw\nA/x,0x10\n", "line 2 column raw: '0x10' is no number"),
+        ("pair,raw\nA/x,\u0661\n".encode(), r"line 2 column raw: '\\u0661' is no number"),
+        (b"pair,raw\nA/x,\0\n", r"line 2 column raw: '\\x00' is no number"),
+        (b"pair,raw\n\nA/x,0.5,0.7\n", "line 3: cells: 3, but the columns are pair, raw"),
+        (b"pair,raw\nA/x\n", "line 2: cells: 1, but the columns are pair, raw"),
+        (b'pair,raw\nA/x,0.5\n"A/x,0.7\n', "line 3: cells: 1"),
+        (b"pair,raw,raw\nA/x,1,2\n", "line 1 column raw: is there twice"),
+        (b"pair,raw,component\nA/x,1,bogus\n", "line 2 column component: 'bogus', expected one of score, similarity"),
+        (b"pair,raw\n ,1\n", "line 2 column pair: empty"),
+        (b"pair,raw\n", "no row"),
+        (b"", "no column pair; expected pair, raw"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_broken_csv_is_named_with_line_and_column(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "raw.csv"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        read_raw_csv(path, 1, "")
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_csv_of_rewards_may_have_empty_rewards_and_components(tmp_path: Path) -> None:
+    path = tmp_path / "raw.csv"
+    path.write_bytes(b"\xef\xbb\xbfpair,raw,component\r\nA/x, .5e-1 ,judge\r\nA/x,-2,\r\nA/x,,\r\nA/x,NaN,\r\n")
+    found = read_raw_csv(path, 1, "")
+    assert (found.of("A/x", "judge").mean, found.of("A/x").mean, found.of("A/x").n) == (0.05, -2.0, 1)
+    path.write_text("pair,prompt,raw\nA/x,1,0.5\nA/x,1,\n")
+    assert read_samples_csv(path) == [("A/x", "1", 0.5), ("A/x", "1", None)]
+    path.write_text("pair,prompt,raw\nA/x,1,0.5\nA/x,,0.2\n")
+    with pytest.raises(InputError, match="line 3 column prompt: empty"):
+        read_samples_csv(path)
+
+
 # --- compare ---------------------------------------------------------------------------------------------------
 
 
@@ -701,6 +823,37 @@ def test_outliers_are_judged_by_what_they_do_to_the_other_rows() -> None:
     assert found > 0.5
 
 
+def test_the_recommendation_says_when_it_rests_on_which_rows_are_the_outliers() -> None:
+    sure = compare(halved())["recommendation"]
+    assert sure["stable"] == 1.0
+    assert "outliers another wins" not in sure["why"]
+    pairs, prompts, raw = rewards_study.simulated(4, seed=11)
+    statistics = fit(pairs, raw, min_rows=1)
+    found = [compare(Samples(pairs, prompts, raw), statistics, seed=seed) for seed in range(5)]
+    best = {(one["recommendation"]["method"], one["recommendation"]["scale"]) for one in found}
+    assert len(best) == 2
+    told = found[0]["recommendation"]
+    assert told["stable"] == 0.8
+    assert "with other outliers another wins (1 of 5 draws)" in told["why"]
+    for method in METHODS:
+        for scale in SCALES:
+            draws = [one["methods"][method][scale]["outliers"] for one in found]
+            assert found[0]["methods"][method][scale]["outlier_draws"] == draws
+
+
+def test_the_table_tells_of_samples_left_out_and_of_pairs_too_small_to_be_followed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_reward_comparison(compare(halved()))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "samples without a raw reward, which take no part: 1" in told
+    assert "running: of" not in told
+    print_reward_comparison(compare([row for row in halved()[:600] if row[2] is not None]))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "take no part" not in told
+    assert "running: of big/x, small/x, still/x there are too few samples" in told
+
+
 def test_columns_are_as_good_as_rows_and_given_statistics_are_used() -> None:
     rows = halved()
     columns = Samples(*zip(*rows, strict=True))
@@ -723,6 +876,7 @@ def test_few_samples_are_compared_and_samples_that_say_nothing_are_refused() -> 
         ([], "samples: none has a reward"),
         ([("A/x", 0)], r"samples\[0\]: \('A/x', 0\), expected \(pair, prompt, raw reward\)"),
         ([("A/x", 0, inf)], r"raw\[0\]: inf is not a reward"),
+        ([("A/x", 0, 1e39)], r"raw\[0\]: 1e\+39 is too large for float32"),
         (Samples(["A/x"], [], [0.1]), "samples: 1 pairs, 0 prompts, 1 rewards"),
     ):
         with pytest.raises(InputError, match=said):

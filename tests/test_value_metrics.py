@@ -282,6 +282,11 @@ def test_the_rewards_are_those_of_normalise_and_the_lines_add_up(
     assert total == pytest.approx(sum(value for value in own if value is not None))
 
 
+def test_the_mean_of_large_rewards_is_finite() -> None:
+    result = reward([1e308, 1.5e308, -1e308], [STG] * 3, method="none")
+    assert result["mean"] == result["by_pair"][STG]["raw"] == pytest.approx(0.5e308)
+
+
 @pytest.mark.parametrize(("method", "bounded"), [("logistic", True), ("percentile", True), ("zscore", False)])
 def test_only_a_reward_with_bounds_can_be_saturated(method: str, bounded: bool) -> None:
     result = reward([100.0], [STG], method=method)
@@ -373,6 +378,10 @@ def test_broken_statistics_are_named(change: Callable[[dict[str, Any]], object],
         ({"statistics": "no such file"}, "no such file: cannot be read"),
         ({"component": "judge"}, "no reward statistics of the 'judge'"),
         ({"method": "sigmoid"}, "method: 'sigmoid', expected one of logistic"),
+        ({"method": ["x"]}, r"method: \['x'\], expected one of logistic"),
+        ({"method": 5}, "method: 5, expected one of logistic"),
+        ({"component": ["score"]}, r"component: \['score'\], expected a name"),
+        ({"raw": [1e308], "method": "zscore"}, r"predictions\[0\]: 1e\+308 is too large for 'zscore'"),
     ],
 )
 def test_rewards_that_cannot_be_normalised_are_named(options: dict[str, Any], message: str) -> None:
@@ -415,6 +424,8 @@ def test_the_example_of_the_space_of_rewards_can_be_normalised() -> None:
         (pasted.captions, (None, "x"), "the reference: expected a text"),
         (pasted.rewards, ("0.5",), "line 1: '0.5' has no comma"),
         (pasted.rewards, (f"\n{STG}, half",), "line 2: 'half' is no number"),
+        (pasted.rewards, (f"{STG}, 1_0",), "line 1: '1_0' is no number; leave it empty"),
+        (pasted.rewards, (f"{STG}, -inf",), "line 1: '-inf' is no number; leave it empty"),
         (pasted.rewards, (f"{STG}, 1\n" * 2_001,), "2,001 rewards, more than 2,000"),
         (pasted.rewards, ("x" * 100_001,), "the raw rewards: expected a text of 100,000 characters at most"),
         (pasted.statistics, ("[" * 200_000,), "^statistics is not JSON"),

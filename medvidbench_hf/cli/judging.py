@@ -61,7 +61,7 @@ def judge_of(
     from medvidbench_hf import judge
 
     if name == "lexicon":
-        options = {"--base-url": base_url, "--budget-usd": budget_usd, "--budget-tokens": budget_tokens}
+        options: dict[str, Any] = {"--base-url": base_url, "--budget-usd": budget_usd, "--budget-tokens": budget_tokens}
         options |= {"--price": price, "--cache": cache, "--reasons": reasons or None, "--preview": preview or None}
         options |= {"--domain": domain if domain != "surgical_video" else None}
         options |= {"--rubric": rubric if rubric not in ("board", "comparative") else None}

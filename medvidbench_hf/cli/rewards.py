@@ -113,14 +113,19 @@ def compare(
     from medvidbench_hf.rewards import Statistics
     from medvidbench_hf.rewards import compare as compared
     from medvidbench_hf.rewards import plot as draw
+    from medvidbench_hf.rewards.origin import doubts
     from medvidbench_hf.whole_file import write_json
 
     output_files({"--plot": plot, "--json": json_file}, *predictions, statistics)
-    if len(predictions) == 1 and predictions[0].suffix.lower() == ".csv":
+    known = Statistics.read(statistics) if statistics else None
+    from_csv, judge = len(predictions) == 1 and predictions[0].suffix.lower() == ".csv", judge_of("lexicon")
+    for doubt in doubts(known.about, judge if component == "judge" and not from_csv else None) if known else ():
+        say(f"warning: {doubt}")
+    if from_csv:
         samples: Any = read_samples_csv(predictions[0])
     else:
-        samples = reward_samples(predictions, data, split, judge_of("lexicon"), task_names(tasks), component)
-    result = compared(samples, Statistics.read(statistics) if statistics else None, component=component)
+        samples = reward_samples(predictions, data, split, judge, task_names(tasks), component)
+    result = compared(samples, known, component=component)
     print_reward_comparison(result)
     if plot:
         draw(result, plot)

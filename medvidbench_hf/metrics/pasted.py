@@ -12,6 +12,7 @@ import numpy as np
 from medvidbench_hf import judge as judges
 from medvidbench_hf.metrics.visitor import MAX_CHARS, MAX_ROWS
 from medvidbench_hf.rewards import Statistics, fit
+from medvidbench_hf.rewards.statistics import number_of
 from medvidbench_hf.sample import InputError
 
 MAX_STATISTICS_CHARS = 1_000_000
@@ -70,9 +71,9 @@ def rewards(lines: Any) -> tuple[list[float | None], list[str]]:
         if not comma:
             raise InputError(f"line {k}: {line!a:.80} has no comma; write a pair, a comma and its raw reward")
         try:
-            raw.append(float(number) if number else None)
-        except ValueError:
-            raise InputError(f"line {k}: {number!a:.80} is no number; leave it empty where no reward applies") from None
+            raw.append(number_of(number))
+        except ValueError as error:
+            raise InputError(f"line {k}: {error}; leave it empty where no reward applies") from None
         pairs.append(pair)
     if len(pairs) > MAX_ROWS:
         raise InputError(f"{len(pairs):,} rewards, more than {MAX_ROWS:,}: normalise them at home")

@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Features, Value
 
 from medvidbench_hf.metrics.checked import encodable
-from medvidbench_hf.rewards import Statistics, normalise, saturated
+from medvidbench_hf.rewards import Statistics, normalise, saturated, spread_of
 from medvidbench_hf.rewards.compare import BOUNDED
 from medvidbench_hf.rewards.statistics import Floats, numbers, refuse_infinite
 from medvidbench_hf.sample import InputError
@@ -46,6 +46,10 @@ def rewarded(
         raise InputError("no reward was given")
     values = numbers(raw)  # (n,)
     rewards = normalise(values, pairs, statistics_of(statistics), component, method)  # (n,)
+    for k in np.flatnonzero(np.isinf(rewards)):
+        raise InputError(
+            f"predictions[{k}]: {values[k]:g} is too large for {method!a}, whose reward of it is {rewards[k]}"
+        )
     names = np.array(pairs, dtype=object)
     by_pair = {}
     for pair in dict.fromkeys(pairs):
@@ -81,9 +85,9 @@ def _counts(rewards: Floats) -> dict[str, int]:
 
 
 def _mean(values: Floats) -> float | None:
-    """Of those that are not NaN; None of none."""
+    """Of those that are not NaN, whose sum may be too large for a float; None of none."""
     here = values[~np.isnan(values)]
-    return float(here.mean()) if here.size else None
+    return spread_of(here).mean if here.size else None
 
 
 def _or_none(values: Floats) -> list[float | None]:

@@ -26,6 +26,7 @@ METHODS = ("none", "logistic", "zscore", "percentile", "advantage", "running")
 BOUNDED = ("logistic", "percentile", "running")
 OUTLIER_SHARE = 0.05
 OUTLIER_IQRS = 20.0  # how far above the median an outlier lies
+DRAWS = 5  # of the rows that become outliers
 SHIFTS = (0.1, 0.25, 0.5)  # of the way to the top; the paper's gains: 0.03 to 0.09 on grounding, 0.42 on summaries
 RULE_SHIFT = 0.25
 MOST = 1000.0  # of a ratio: ten doublings
@@ -70,12 +71,14 @@ def compare(
                          over that of the quarter where they vary most; None with fewer than four prompts
             outliers     mean over pairs of the relative change of the other rows' mean |advantage| when 5 % of the rows
                          are put 20 IQR above the median and the statistics are of these rewards
+            outlier_draws   the same for five draws of these rows, the one above first
             drift        shift -> mean_abs (relative to no shift, mean over pairs) and easy_hard, when each raw reward
                          has gone that part of its way to 1 (to the highest, if above 1) and the statistics stayed
         warm         pairs whose running statistics had enough samples; the others go by the fixed ones
         recommendation   method, scale, why, rule, and the costs of every combination, the smallest sum first; close:
                          the combinations whose sum is at most a tenth larger; without: cost -> the combination that
-                         would be recommended if this cost did not count, where that is another
+                         would be recommended if this cost did not count, where that is another; stable: share of the
+                         draws of outliers under which it wins
 
     "advantage" leaves the reward raw and normalises advantages per pair. "running" is the logistic once its window has
     seen the samples. Raises InputError.
@@ -90,13 +93,13 @@ def compare(
         raise InputError("no prompt has two samples whose rewards differ: nothing to compare")
     top = max(1.0, float(raw.max()))
     shifted = {f"{shift:g}": raw + shift * (top - raw) for shift in SHIFTS}
-    alone, outlying = play.with_outliers(seed)
-    clean, dirty = play.refitted(raw), play.refitted(outlying)
+    clean, draws = play.refitted(raw), [play.with_outliers(seed + k) for k in range(DRAWS)]
+    dirty = [play.refitted(outlying) for _, outlying in draws]
     centred = play.advantages(raw, "none", "none")
     methods: dict[str, dict[str, Any]] = {}
     for method in METHODS:
         rewards = play.rewards(raw, method)
-        pure, mixed = clean.rewards(raw, method), dirty.rewards(outlying, method)
+        pure, mixed = clean.rewards(raw, method), [other.rewards(other.raw, method) for other in dirty]
         later = {shift: play.rewards(values, method) for shift, values in shifted.items()}
         ranks = [play.rank(rewards, raw, pair) for pair in varied]
         methods[method] = {
@@ -109,7 +112,11 @@ def compare(
         for scale in SCALES:
             made = play.advantages(rewards, method, scale)
             size = play.mean_abs(made)
-            before, after = (play.mean_abs(play.advantages(r, method, scale), alone) for r in (pure, mixed))
+            before = play.advantages(pure, method, scale)
+            changes = [
+                play.change(before, play.advantages(rewards, method, scale), alone, varied)
+                for rewards, (alone, _) in zip(mixed, draws, strict=True)
+            ]
             drifted = {shift: play.mean_abs(play.advantages(values, method, scale)) for shift, values in later.items()}
             methods[method][scale] = {
                 "mean_abs": size,
@@ -117,7 +124,8 @@ def compare(
                 "max_min": _widest([size[pair] for pair in varied]),
                 "order": _mean([play.rank(made, centred, pair) for pair in varied]),
                 "quiet_loud": play.quiet_loud(made),
-                "outliers": _mean([abs(after[pair] / before[pair] - 1.0) for pair in varied if before[pair]]),
+                "outliers": changes[0],
+                "outlier_draws": changes,
                 "drift": {
                     shift: {
                         "mean_abs": _mean([sizes[pair] / size[pair] for pair in varied if size[pair]]),
@@ -162,17 +170,22 @@ def recommend(methods: dict[str, Any]) -> dict[str, Any]:
     of_raw = costs[0]["sum"]
     costs.sort(key=lambda cost: cost["sum"])
     best = costs[0]
+    wins = 0
+    for k in range(DRAWS):
+        drawn = {_told(cost): log2(1.0 + methods[cost["method"]][cost["scale"]]["outlier_draws"][k]) for cost in costs}
+        wins += best is min(costs, key=lambda cost, drawn=drawn: cost["sum"] - cost["outliers"] + drawn[_told(cost)])  # type: ignore[misc]
     close = [_told(cost) for cost in costs[1:] if cost["sum"] <= 1.1 * best["sum"]]
     named = [name for name in best if name not in ("method", "scale", "sum")]
     winners = {name: min(costs, key=lambda cost, name=name: cost["sum"] - cost[name]) for name in named}  # type: ignore[misc]
-    why = f"its costs add up to {best['sum']:.2f}, those of raw rewards under none to {of_raw:.2f}; " + (
-        f"as good within a tenth: {', '.join(close)}" if close else "no other comes within a tenth"
-    )
+    why = f"its costs add up to {best['sum']:.2f}, those of raw rewards under none to {of_raw:.2f}"
+    why += f", but with other outliers another wins ({DRAWS - wins} of {DRAWS} draws); " if wins < DRAWS else "; "
+    why += f"as good within a tenth: {', '.join(close)}" if close else "no other comes within a tenth"
     return {
         "method": best["method"],
         "scale": best["scale"],
         "why": why,
         "close": close,
+        "stable": wins / DRAWS,
         "without": {name: _told(winner) for name, winner in winners.items() if winner is not best},
         "rule": RULE,
         "costs": costs,
@@ -235,6 +248,11 @@ class _Play:
         kept = {pair: rows if only is None else rows[only[rows]] for pair, rows in self.rows.items()}
         return {pair: float(np.abs(made[rows]).mean()) if len(rows) else 0.0 for pair, rows in kept.items()}
 
+    def change(self, before: Floats, after: Floats, alone: NDArray[np.bool_], pairs: list[str]) -> float:
+        """Mean over the pairs of the relative change of the mean |advantage| of the rows that were left alone."""
+        was, now = self.mean_abs(before, alone), self.mean_abs(after, alone)
+        return _mean([abs(now[pair] / was[pair] - 1.0) for pair in pairs if was[pair]])
+
     def rank(self, a: Floats, b: Floats, pair: str) -> float:
         """Spearman's rank correlation over the rows of a pair; 0 where one side has no order left."""
         from scipy.stats import rankdata
@@ -289,9 +307,12 @@ def _columns(
         if wrong:
             raise InputError(f"samples[{wrong[0]}]: {samples[wrong[0]]!a:.80}, expected (pair, prompt, raw reward)")
         samples = Samples([row[0] for row in samples], [row[1] for row in samples], [row[2] for row in samples])
+    given = numbers(samples.raw, "raw", ndim=1)
+    refuse_infinite(given, "raw")
     with np.errstate(over="ignore", under="ignore"):
-        raw = numbers(samples.raw, "raw", ndim=1).astype(np.float32).astype(np.float64)
-    refuse_infinite(raw, "raw")
+        raw = given.astype(np.float32).astype(np.float64)
+    for k in np.flatnonzero(np.isinf(raw)):
+        raise InputError(f"raw[{k}]: {given[k]:g} is too large for float32, in which TRL computes")
     if not len(samples.pairs) == len(samples.prompts) == len(raw):
         lengths = f"{len(samples.pairs)} pairs, {len(samples.prompts)} prompts, {len(raw)} rewards"
         raise InputError(f"samples: {lengths}, expected one each")

@@ -14,8 +14,17 @@ Each divides a group's advantages by the group's own spread unless told otherwis
 
 Each wants a number for every row: verl and EasyR1 put the reward into a tensor, where None fails and NaN spoils the
 whole group, and ms-swift counts None as 0. So a caption that could not be judged gets the mean of what the others of
-its group got, which is advantage 0, as None is in TRL; or the middle of the range where the call holds no other, as in
-verl, which asks for one completion at a time. Such rows have `judged` 0 beside their reward, to be counted.
+its group got, which is advantage 0, as None is in TRL where nothing else rewards the row; or the middle of the range
+where the call holds no other, as in verl, which asks for one completion at a time. Such rows have `judged` 0 beside
+their reward, to be counted.
+
+Trainers send these to other processes, each of which makes for itself what captions need. An `LLMJudge` holds
+connections and cannot go: give as judge a function that makes one, such as functools.partial(my_judge, "gpt-4.1"),
+which each process calls once. Of verl's reward managers
+    naive, dapo   take the dict that comes back, as does the reward loop that has taken their place
+    prime         takes a float: verl(..., only_score=True). It starts new processes for each batch, which is dear where
+                  there are captions, and gives 0 to whatever raises, so look for "[Error]" in its log.
+    batch         asks for lists, which these do not take
 """
 
 from __future__ import annotations
@@ -27,97 +36,131 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from medvidbench_hf.judge import LLMJudge
 from medvidbench_hf.rewards.captions import Judge
 from medvidbench_hf.rewards.functions import RECIPE, reward_functions
 from medvidbench_hf.rewards.raw import CAPTIONS
-from medvidbench_hf.rewards.scaling import RewardFunction, Rewards
+from medvidbench_hf.rewards.scaling import RewardFunction, Rewards, is_column
 from medvidbench_hf.rewards.statistics import Statistics
 from medvidbench_hf.rewards.watch import group_of
 from medvidbench_hf.sample import InputError
 
 Row = Mapping[str, Any]
-#: (completions, their rows) -> (reward, 1.0 or 0.0 where it could not be judged) each
-Scorer = Callable[[Sequence[Any], Sequence[Row]], list[tuple[float, float]]]
+#: a judge, or what makes one where it is needed
+JudgeOrMaker = Judge | Callable[[], Judge]
 
 
 def verl(
-    statistics: Statistics | None = None, judge: Judge | None = None, **options: Any
-) -> Callable[..., dict[str, float]]:
+    statistics: Statistics | None = None, judge: JudgeOrMaker | None = None, *, only_score: bool = False, **options: Any
+) -> Callable[..., Any]:
     """verl's `compute_score(data_source, solution_str, ground_truth, extra_info)`; options: of `reward_functions`.
 
     ground_truth: the row as JSON text; or the reference text, with the row's other columns in extra_info. data_source
-    says the row's source, or "<source>/<task>", where the row does not. Named in verl by
-    reward.custom_reward_function.path (custom_reward_function.path before that section).
+    says the row's source, or "<source>/<task>", where the row does not. It gives {"score", "judged"}, or with
+    only_score a float. Named in verl by reward.custom_reward_function.path (custom_reward_function.path before that
+    section).
     """
-    score = _scorer(statistics, judge, **options)
-
-    def compute_score(
-        data_source: str, solution_str: str, ground_truth: Any, extra_info: Row | None = None, **_: Any
-    ) -> dict[str, float]:
-        source, _slash, task = str(data_source).partition("/")
-        named = {"source": source, "task": task} if task else {"source": source}
-        [(reward, judged)] = score([solution_str], [{**named, **(extra_info or {}), **_row(ground_truth)}])
-        return {"score": reward, "judged": judged}
-
-    return compute_score
+    return functools.partial(_verl, _Scorer(statistics, judge, **options), only_score)
 
 
 def easyr1(
-    statistics: Statistics | None = None, judge: Judge | None = None, **options: Any
+    statistics: Statistics | None = None, judge: JudgeOrMaker | None = None, **options: Any
 ) -> Callable[..., list[dict[str, float]]]:
     """EasyR1's batch `compute_score([{"response", "response_length", "ground_truth"}, ...])`.
 
     ground_truth: the row as JSON text (data.answer_key=row). Named in EasyR1 by
     worker.reward.reward_function=FILE:compute_score.
     """
-    score = _scorer(statistics, judge, **options)
-
-    def compute_score(reward_inputs: Sequence[Row], **_: Any) -> list[dict[str, float]]:
-        rows = [_row(given["ground_truth"]) for given in reward_inputs]
-        scored = score([given["response"] for given in reward_inputs], rows)
-        return [{"overall": reward, "judged": judged} for reward, judged in scored]
-
-    return compute_score
+    return functools.partial(_easyr1, _Scorer(statistics, judge, **options))
 
 
-def ms_swift(statistics: Statistics | None = None, judge: Judge | None = None, **options: Any) -> type:
-    """A class for ms-swift's rewards: `orms["medgrpo"] = ms_swift(...)` in a file of --external_plugins, then
-    --reward_funcs medgrpo."""
-    score = _scorer(statistics, judge, **options)
-
-    class MedGRPO:
-        def __init__(self, args: Any = None, **kwargs: Any) -> None:
-            self.args = args
-
-        def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
-            n = len(completions)
-            lists = {name: v for name, v in columns.items() if isinstance(v, list | tuple) and len(v) == n}
-            rows = [{name: values[k] for name, values in lists.items()} for k in range(n)]
-            return [reward for reward, _ in score(completions, rows)]
-
-    return MedGRPO
+def ms_swift(
+    statistics: Statistics | None = None, judge: JudgeOrMaker | None = None, **options: Any
+) -> Callable[..., MedGRPO]:
+    """What ms-swift takes for a class of rewards: `orms["medgrpo"] = ms_swift(...)` in a file of --external_plugins,
+    then --reward_funcs medgrpo."""
+    return functools.partial(MedGRPO, _Scorer(statistics, judge, **options))
 
 
-def _scorer(
-    statistics: Statistics | None, judge: Judge | None, *, tasks: Sequence[str] = RECIPE, **options: Any
-) -> Scorer:
-    # Refuses now what could never work, without what only captions need.
-    reward_functions(statistics, tasks=[task for task in tasks if task not in CAPTIONS], **options)
-    middle = 0.0 if options.get("method") == "zscore" else 0.5
+def _verl(
+    score: _Scorer,
+    only_score: bool,
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Row | None = None,
+    **_: Any,
+) -> dict[str, float] | float:
+    source, _slash, task = str(data_source).partition("/")
+    row: dict[str, Any] = {"source": source, "task": task or None}
+    for part in (extra_info or {}, _row(ground_truth)):
+        row |= {name: value for name, value in part.items() if value is not None}
+    [(reward, judged)] = score([solution_str], [row])
+    return reward if only_score else {"score": reward, "judged": judged}
 
-    @functools.cache
-    def function(task: str) -> RewardFunction:  # made for its first row: who has no captions needs nothing of theirs
-        [made] = reward_functions(statistics, judge, tasks=[task], **options)
-        return made
 
-    def score(completions: Sequence[Any], rows: Sequence[Row]) -> list[tuple[float, float]]:
+def _easyr1(score: _Scorer, reward_inputs: Sequence[Row], **_: Any) -> list[dict[str, float]]:
+    rows = [_row(given["ground_truth"]) for given in reward_inputs]
+    scored = score([given["response"] for given in reward_inputs], rows)
+    return [{"overall": reward, "judged": judged} for reward, judged in scored]
+
+
+class MedGRPO:
+    """A reward of ms-swift, which logs it by the name of this class."""
+
+    def __init__(self, score: _Scorer, args: Any = None, **kwargs: Any) -> None:
+        self.score = score
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
+        lists = {name: values for name, values in columns.items() if is_column(values, len(completions))}
+        rows = [{name: values[k] for name, values in lists.items()} for k in range(len(completions))]
+        return [reward for reward, _ in self.score(completions, rows)]
+
+
+class _Scorer:
+    """(completions, their rows) -> (reward, 1.0 or 0.0 where it could not be judged) each.
+
+    It travels to other processes as its arguments.
+    """
+
+    def __init__(
+        self,
+        statistics: Statistics | None,
+        judge: JudgeOrMaker | None,
+        *,
+        tasks: Sequence[str] = RECIPE,
+        **options: Any,
+    ) -> None:
+        # Refuses now what could never work, without what only captions need.
+        reward_functions(statistics, tasks=[task for task in tasks if task not in CAPTIONS], **options)
+        self.statistics, self.judge, self.tasks, self.options = statistics, judge, tasks, options
+        self.middle = 0.0 if options.get("method") == "zscore" else 0.5
+        self._functions: dict[str, RewardFunction] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self.judge, LLMJudge):
+            raise InputError(f"{self.judge!r} cannot go to another process: give the function that makes it as judge")
+        return functools.partial(_Scorer, tasks=self.tasks, **self.options), (self.statistics, self.judge)
+
+    @functools.cached_property
+    def _asked(self) -> Judge | None:
+        return self.judge() if callable(self.judge) else self.judge
+
+    def _function(self, task: str) -> RewardFunction:
+        """Made for its first row: who has no captions needs nothing of theirs."""
+        if task not in self._functions:
+            judge = self._asked if task in CAPTIONS else None
+            [self._functions[task]] = reward_functions(self.statistics, judge, tasks=[task], **self.options)
+        return self._functions[task]
+
+    def __call__(self, completions: Sequence[Any], rows: Sequence[Row]) -> list[tuple[float, float]]:
         for row in rows:
-            if row.get("task") not in tasks:
-                raise InputError(f"a row of task {row.get('task')!a}: rewarded are {', '.join(tasks)}; see tasks=")
+            if row.get("task") not in self.tasks:
+                raise InputError(f"a row of task {row.get('task')!a}: rewarded are {', '.join(self.tasks)}; see tasks=")
         columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(n for row in rows for n in row)}
         found: Rewards = [None] * len(rows)
         for task in dict.fromkeys(row["task"] for row in rows):
-            rewards = function(task)(completions=list(completions), **columns)
+            rewards = self._function(task)(completions=list(completions), **columns)
             for k, reward in enumerate(rewards if isinstance(rewards, list) else _run(rewards)):
                 found[k] = reward if rows[k]["task"] == task else found[k]
         groups = [group_of(row, None) for row in rows]
@@ -127,11 +170,9 @@ def _scorer(
                 judged[group].append(reward)
         means = {group: sum(rewards) / len(rewards) for group, rewards in judged.items()}
         return [
-            (means.get(group, middle), 0.0) if reward is None else (reward, 1.0)
+            (means.get(group, self.middle), 0.0) if reward is None else (reward, 1.0)
             for group, reward in zip(groups, found, strict=True)
         ]
-
-    return score
 
 
 def _run(awaitable: Any) -> Any:

@@ -7,21 +7,27 @@ One function a task; a row of another task gets None, so batches may be mixed. T
 scale_rewards="group" divides each group of completions by its own spread, which undoes any normalisation by pair: the
 functions see the trainer's setting and warn.
 
+A row of which a judgement failed gets None from all of them, hence no advantage, unless another function in
+reward_funcs rewards it too: TRL sums what there is, so None then counts as 0. The functions see that, too, and warn.
+
 What is logged by "<source>/<task>/...": raw and reward (means), unjudged (share of None), advantage (mean |reward -
-its group's mean|, as scale_rewards="none" leaves it) and saturated (share within 0.01 of 0 or 1). A group that is
-spread over several processes is seen in part by each.
+its group's mean|, as scale_rewards="none" leaves it) and saturated (share within 0.01 of 0 or 1; of captions that of
+the similarity or of the judge's score, whichever is larger). A group that is spread over several processes is seen in
+part by each. Rows of an evaluation are logged, and neither counted for warnings nor taken in by a `Running`.
 """
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from medvidbench_hf.endpoint.answers import without_surrogates
 from medvidbench_hf.judge import Pair
 from medvidbench_hf.rewards.captions import Judge, Similarity, caption_rewards, check_cosine, cosine
-from medvidbench_hf.rewards.raw import CAPTIONS, COLUMNS, caption_pair, raw_reward, sample_of
+from medvidbench_hf.rewards.origin import doubts
+from medvidbench_hf.rewards.raw import CAPTIONS, COLUMNS, caption_pair, plain, raw_reward, sample_of
 from medvidbench_hf.rewards.running import Running
 from medvidbench_hf.rewards.scaling import RewardFunction, Rewards, Scaling, is_column, placed
 from medvidbench_hf.rewards.statistics import Statistics
@@ -44,7 +50,8 @@ def reward_functions(
 
     statistics       of the SFT model's raw rewards (`medvidbench rewards stats`), or a `Running` that follows training;
                      None leaves rewards raw
-    judge            of captions; the offline lexicon judge by default. Statistics are of one judge and serve that one.
+    judge            of captions; the offline lexicon judge by default. Statistics are of one judge and its rubric, and
+                     serve that one: those of another are refused, and those that do not say are warned about
     tasks            the paper's four by default; the accuracy tasks and dense_captioning (its F1) can be added
     method           one of NORMALISERS
     similarity       of captions: (references, candidates) -> (n,) 0..1
@@ -60,15 +67,15 @@ def reward_functions(
         raise InputError(f"judge_timeout_s: {judge_timeout_s!r}, expected seconds, more than 0")
     scaling = Scaling(statistics, method)
     captions = [task for task in tasks if task in CAPTIONS]
-    if not captions:
-        return [_scored(task, scaling) for task in tasks]
-    if judge is None:
+    if captions and judge is None:
         from medvidbench_hf.judge import LexiconJudge
 
         judge = LexiconJudge()
-    fitted_with = scaling.about.get("judge")
-    if fitted_with not in (None, judge.name):
-        raise InputError(f"the statistics are of the judge {fitted_with!a}, not of {judge.name!a}: fit them with it")
+    if scaling.fixed is not None:
+        for doubt in doubts(scaling.about, judge if captions else None):
+            warnings.warn(doubt, stacklevel=2)
+    if not captions or judge is None:
+        return [_scored(task, scaling) for task in tasks]
     if similarity is cosine:
         check_cosine()
     earn = functools.partial(caption_rewards, judge=judge, similarity=similarity, timeout_s=judge_timeout_s)
@@ -97,9 +104,11 @@ def _scored(task: str, scaling: Scaling) -> RewardFunction:
     def reward(
         completions: Sequence[Any], prompts: Sequence[Any] = (), log_metric: Any = None, **columns: Any
     ) -> Rewards:
+        scaling.watch.start(log_metric)
         batch = _Batch(task, completions, prompts, columns)
         raws = [raw_reward(sample, text) for sample, text in zip(batch.samples, batch.texts, strict=True)]
-        return batch.finish(scaling, raws, scaling(raws, batch.pairs, "score"), log_metric)
+        made = scaling(raws, batch.pairs, "score", log_metric)
+        return batch.finish(scaling, raws, made, {"score": made}, log_metric)
 
     reward.__name__ = f"{task}_reward"
     return reward
@@ -109,6 +118,7 @@ def _caption(task: str, scaling: Scaling, earn: Callable[..., Awaitable[tuple[Re
     async def reward(
         completions: Sequence[Any], prompts: Sequence[Any] = (), log_metric: Any = None, **columns: Any
     ) -> Rewards:
+        scaling.watch.start(log_metric)
         batch = _Batch(task, completions, prompts, columns)
         scaling.check(batch.pairs, ("similarity", "judge"))
         found = [caption_pair(sample, text) for sample, text in zip(batch.samples, batch.texts, strict=True)]
@@ -118,8 +128,9 @@ def _caption(task: str, scaling: Scaling, earn: Callable[..., Awaitable[tuple[Re
                 for one, question in zip(found, batch.questions, strict=True)
             ]
         )
-        halves = scaling(similar, batch.pairs, "similarity"), scaling(judged, batch.pairs, "judge")
-        return batch.finish(scaling, _mean(similar, judged), _mean(*halves), log_metric)
+        raws = {"similarity": similar, "judge": judged}
+        made = {name: scaling(values, batch.pairs, name, log_metric) for name, values in raws.items()}
+        return batch.finish(scaling, _mean(*raws.values()), _mean(*made.values()), made, log_metric)
 
     reward.__name__ = f"{task}_reward"
     return reward
@@ -142,17 +153,20 @@ class _Batch:
             raise InputError("no column task: keep the data set's columns for the reward functions")
         self.places = [k for k in range(self.n) if fields["task"][k] == task]
         rows = [{name: values[k] for name, values in fields.items()} for k in self.places]
-        asked = [prompts[k] if prompts else None for k in self.places]
+        asked = [prompts[k] if len(prompts) else None for k in self.places]
         self.groups = [group_of(row, prompt) for row, prompt in zip(rows, asked, strict=True)]
         self.samples = _samples(rows, self.groups)
         self.texts = [completion_text(completions[k]) for k in self.places]
         self.pairs = [f"{sample.source}/{task}" for sample in self.samples]
         self.questions = [_question(row, prompt) for row, prompt in zip(rows, asked, strict=True)]
 
-    def finish(self, scaling: Scaling, raws: Rewards, rewards: Rewards, log_metric: Any) -> Rewards:
+    def finish(
+        self, scaling: Scaling, raws: Rewards, rewards: Rewards, components: Mapping[str, Rewards], log_metric: Any
+    ) -> Rewards:
         """The rewards at their places in the batch, after what is to be logged and warned about."""
-        scaling.watch.trainer(log_metric)
-        scaling.watch.rewards(log_metric, self.pairs, self.groups, raws, rewards)
+        if None in rewards:
+            scaling.watch.unjudged(log_metric, __name__)
+        scaling.watch.rewards(log_metric, self.pairs, self.groups, raws, rewards, components)
         return placed(self.places, rewards, self.n)
 
 
@@ -161,10 +175,17 @@ def _samples(rows: Sequence[Mapping[str, Any]], groups: Sequence[Hashable]) -> l
     found, made = [], dict[Hashable, tuple[list[Any], Sample]]()
     for row, group in zip(rows, groups, strict=True):
         content = [row.get(name) for name in COLUMNS]
-        if group not in made or made[group][0] != content:
+        if group not in made or not _same(made[group][0], content):
             made[group] = content, sample_of(row)
         found.append(made[group][1])
     return found
+
+
+def _same(a: list[Any], b: list[Any]) -> bool:
+    try:
+        return a == b
+    except ValueError:  # NumPy arrays, which have no one truth value
+        return bool(plain(a) == plain(b))
 
 
 def _question(row: Mapping[str, Any], prompt: Any) -> str:

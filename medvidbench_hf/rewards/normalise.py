@@ -16,6 +16,9 @@ enough takes the z-scores of all others to one number.
 
 TRL's default scale_rewards="group" divides each prompt's advantages by their own spread. A group belongs to one pair,
 so whatever a normaliser multiplied is divided out again: use "none" or "batch".
+
+Advantages can be normalised by pair instead: `advantages(pairs=...)` from rewards, or `by_pair` inside a trainer that
+has taken the group's mean off already.
 """
 
 from __future__ import annotations
@@ -101,8 +104,10 @@ def normalise(
     InputError. `method` is a name in NORMALISERS or a function of that shape.
     """
     function = NORMALISERS.get(method) if isinstance(method, str) else method
-    if function is None:
+    if not callable(function):
         raise InputError(f"method: {method!a}, expected one of {', '.join(NORMALISERS)}")
+    if not isinstance(component, str):
+        raise InputError(f"component: {component!a:.80}, expected a name such as 'score'")
     values = numbers(raw, "raw", ndim=1)
     result = np.full(len(values), np.nan)
     for pair, rows in _rows_by_pair(values, pairs, statistics, component):
@@ -137,16 +142,10 @@ def advantages(
     names, of_row = numbered(groups, len(values), "groups")
     centred = _centred(values, of_row, len(names))
     if pairs is not None:
-        check_floor(floor)
+        pairs = list(pairs) if not isinstance(pairs, str) else pairs
         pair_names, pair_of_row = numbered(pairs, len(values), "pairs")
         _check_one_pair_a_group(names, of_row, pair_names, pair_of_row)
-        found = _rms(centred, pair_of_row, len(pair_names))
-        if spreads is not None:
-            missing = [name for name in pair_names if name not in spreads]
-            if missing:
-                raise InputError(f"spreads: none of {missing[0]!a}; leave it out to take those of the batch")
-            found = np.array([spreads[str(name)] for name in pair_names], dtype=np.float64)
-        centred = values = centred / np.maximum(found, floor)[pair_of_row]
+        centred = values = by_pair(centred, pairs, floor=floor, spreads=spreads)
     if scale == "group":
         spread = np.sqrt(_variance(centred, of_row, len(names)))[of_row]
         centred = centred / (spread + TRL_EPSILON)
@@ -155,6 +154,32 @@ def advantages(
         # One reward alone has no deviation, and is its own baseline.
         centred = centred / ((here.std(ddof=1) if len(here) > 1 else 0.0) + TRL_EPSILON)
     return np.nan_to_num(centred, nan=0.0)
+
+
+def by_pair(
+    centred: Raw,
+    pairs: Iterable[str],
+    *,
+    floor: float = ADVANTAGE_FLOOR,
+    spreads: Mapping[str, float] | None = None,
+) -> Floats:
+    """Rewards minus their group's mean (n,), such as TRL's advantages under scale_rewards="none", each divided by the
+    spread of its pair (n,) -> (n,).
+
+    For a trainer, between the group's mean and the loss. Spreads are the root mean squares of what is given, so give
+    the rows of all processes and keep your own; NaN, for a row without a reward, counts in none and stays NaN.
+    """
+    check_floor(floor)
+    values = numbers(centred, "centred", ndim=1)
+    refuse_infinite(values, "centred")
+    names, of_row = numbered(pairs, len(values), "pairs")
+    found = _rms(values, of_row, len(names))
+    if spreads is not None:
+        missing = [name for name in names if name not in spreads]
+        if missing:
+            raise InputError(f"spreads: none of {missing[0]!a}; leave it out to take those of the batch")
+        found = np.array([spreads[str(name)] for name in names], dtype=np.float64)
+    return values / np.maximum(found, floor)[of_row]
 
 
 def advantage_spreads(rewards: Raw, groups: Iterable[Hashable], pairs: Iterable[str]) -> dict[str, float]:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from medvidbench_hf import tasks
 from medvidbench_hf.judge import Judgement
 from medvidbench_hf.sample import InputError, Sample
@@ -71,13 +73,28 @@ def of_judgement(judgement: Judgement | None) -> float | None:
     return None if judgement is None else (judgement.mean - 1.0) / 4.0
 
 
+def plain(value: Any) -> Any:
+    """The value with lists for NumPy arrays and Python numbers for NumPy's, as deep as it goes."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
 def sample_of(row: Mapping[str, Any]) -> Sample:
     """What scoring needs of a row: of `load_dataset`, or of `data export`, whose truth is the reference text.
 
     Columns: task, source, fps, canvas; `truth`, or the reference text as `answer` or `solution`; options of
-    next_action. All others may be left out. Raises InputError that names the row and the missing column.
+    next_action. All others may be left out. NumPy arrays are as good as lists. Raises InputError that names the row and
+    the missing column.
     """
-    where = f"{row.get('split') or 'row'}[{row.get('index', '?')}]"
+    row = {name: plain(row.get(name)) for name in COLUMNS}
+    where = f"{row['split'] or 'row'}[{'?' if row['index'] is None else row['index']}]"
     missing = [name for name in _NEEDED if row.get(name) is None]
     given = next((name for name in _TRUTHS if row.get(name) is not None), None)
     if missing or given is None:

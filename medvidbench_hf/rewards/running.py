@@ -3,18 +3,33 @@
     running = Running(Statistics.read("stats.json"))
     rewards = normalise(raw, pairs, running.statistics)  # by what was seen before this batch
     running.update(pairs, raw)
-    checkpoint["rewards"] = running.state_dict()
 
-Nothing uses it unless told to: it makes the reward of one and the same answer change during training. In training over
-several processes each sees the rewards of its own rows; give `update` the gathered ones where all should agree.
+Nothing uses it unless told to: it makes the reward of one and the same answer change during training. Reward functions
+update it, with the rows of training only.
+
+Over several processes each sees the rewards of its own rows. With `gather`, what was updated waits until every process
+calls `settle`, between two batches and on the main thread (a reward function of captions is not on it, where a gather
+over GPUs would take the wrong one). A checkpoint does not hold it: write `state_dict` beside it, load it before
+training goes on. As a callback of TRL's trainer:
+
+    running = Running(Statistics.read("stats.json"), gather=accelerate.utils.gather_object)
+
+    class Follow(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            running.settle()
+
+        def on_save(self, args, state, control, **_):
+            if state.is_world_process_zero:
+                Path(args.output_dir, f"running-{state.global_step}.json").write_text(json.dumps(running.state_dict()))
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +47,17 @@ class Running:
 
     Until `warm_up` of them were seen the fixed statistics hold for that component. Deterministic: the same rewards in
     the same order give the same statistics, also across `state_dict` and `load_state_dict`.
+
+    gather: a process's list -> the lists of all processes in one, the same for each; None where there is one process.
     """
 
-    def __init__(self, statistics: Statistics, window: int = WINDOW, warm_up: int = WARM_UP) -> None:
+    def __init__(
+        self,
+        statistics: Statistics,
+        window: int = WINDOW,
+        warm_up: int = WARM_UP,
+        gather: Callable[[list[Any]], list[Any]] | None = None,
+    ) -> None:
         if type(window) is not int or type(warm_up) is not int or not 1 <= warm_up <= window:
             raise InputError(f"window {window!r}, warm_up {warm_up!r}: expected counts, 1 <= warm_up <= window")
         self.fixed, self.window, self.warm_up = statistics, window, warm_up
@@ -44,6 +67,8 @@ class Running:
             for component in components
         }
         self._now: Statistics | None = statistics
+        self.gather = gather
+        self._waiting: list[tuple[str, str, float]] = []  # (pair, component, raw reward), for `settle`
 
     @property
     def statistics(self) -> Statistics:
@@ -61,9 +86,14 @@ class Running:
         """The (pair, component) that go by what was seen."""
         return [key for key, last in self._last.items() if self._is_warm(last)]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it has seen nothing."""
+        return not self._waiting and not any(self._last.values())
+
     def update(self, pairs: Iterable[str], raw: Raw, component: str = "score") -> None:
-        """Take in the raw rewards (n,) of a batch; None and NaN never enter. InputError for a pair without fixed
-        statistics."""
+        """Take in the raw rewards (n,) of a batch, with `gather` at the next `settle`; None and NaN never enter.
+        InputError for a pair without fixed statistics."""
         values = numbers(raw, "raw", ndim=1)
         refuse_infinite(values, "raw")
         names, of_row = numbered(pairs, len(values), "pairs")
@@ -72,12 +102,32 @@ class Running:
         seen = {pair: found for pair, found in seen.items() if len(found)}
         for pair in seen:
             self.fixed.of(pair, component)
-        for pair, found in seen.items():
-            self._last[pair, component].extend(found.tolist())
+        rows = [(pair, component, value) for pair, found in seen.items() for value in found.tolist()]
+        if self.gather is None:
+            self._take(rows)
+            return
+        waited, self._waiting = len(self._waiting), self._waiting + rows
+        if waited < self.window <= len(self._waiting):
+            warnings.warn(
+                f"{len(self._waiting):,} raw rewards wait for settle(): call it at the end of each step, in every "
+                "process, or the fixed statistics hold for ever",
+                stacklevel=2,
+            )
+
+    def settle(self) -> None:
+        """Take in what the processes were given since the last call. Every process calls it, as often as the others;
+        without `gather` there is nothing to do."""
+        if self.gather is not None:
+            rows, self._waiting = self._waiting, []
+            self._take(self.gather(rows))
+
+    def _take(self, rows: Iterable[tuple[str, str, float]]) -> None:
+        for pair, component, value in rows:
+            self._last[pair, component].append(value)
             self._now = None
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON-able: what `load_state_dict` needs to go on exactly."""
+        """JSON-able: what `load_state_dict` needs to go on exactly. What waits for `settle` is not in it."""
         last: dict[str, dict[str, list[float]]] = {}
         for (pair, component), values in self._last.items():
             last.setdefault(pair, {})[component] = list(values)

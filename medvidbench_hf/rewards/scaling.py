@@ -10,7 +10,7 @@ import numpy as np
 from medvidbench_hf.rewards.normalise import NORMALISERS, normalise
 from medvidbench_hf.rewards.running import Running
 from medvidbench_hf.rewards.statistics import Statistics
-from medvidbench_hf.rewards.watch import Watch
+from medvidbench_hf.rewards.watch import LogMetric, Watch, evaluates
 from medvidbench_hf.sample import InputError
 
 BOUNDED = ("logistic", "percentile")
@@ -31,7 +31,7 @@ class Scaling:
         self.fixed = statistics.fixed if isinstance(statistics, Running) else statistics
         self.about: Mapping[str, Any] = self.fixed.about if self.fixed else {}
         acts = self.fixed is not None and method != "none"
-        self.watch = Watch(normalises=acts, bounded=acts and method in BOUNDED)
+        self.watch = Watch(normalises=acts, bounded=acts and method in BOUNDED, running=self.running)
 
     def check(self, pairs: Sequence[str], components: Sequence[str]) -> None:
         """Raises InputError for a pair without statistics."""
@@ -40,12 +40,14 @@ class Scaling:
                 for component in components:
                     self.fixed.of(pair, component)
 
-    def __call__(self, raws: Sequence[float | None], pairs: Sequence[str], component: str) -> Rewards:
+    def __call__(
+        self, raws: Sequence[float | None], pairs: Sequence[str], component: str, log_metric: LogMetric | None = None
+    ) -> Rewards:
         now = self.running.statistics if self.running else self.fixed
         if now is None:
             return list(raws)
         made = normalise(raws, pairs, now, component, self.method)
-        if self.running:
+        if self.running and not evaluates(log_metric):
             self.running.update(pairs, raws, component)
         return [None if np.isnan(value) else value for value in made.tolist()]
 
@@ -60,4 +62,6 @@ def placed(places: Sequence[int], values: Sequence[float | None], n: int) -> Rew
 
 def is_column(values: Any, n: int) -> bool:
     """Whether a keyword argument of a reward function holds a value for each of n completions."""
+    if isinstance(values, np.ndarray):
+        return values.ndim > 0 and len(values) == n
     return isinstance(values, list | tuple) and len(values) == n

@@ -14,6 +14,7 @@ deviation, that is smaller, which bounds the slope of the logistic at 0.75 / flo
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ SCHEMA = 1
 FLOOR = 0.05  # suits rewards in 0..1
 LARGEST_FILE_BYTES = 64_000_000
 _ABOUT = ("created", "model", "model_revision", "scorer_version", "data_hash", "split", "decoding")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() also takes 1_0 and other digits
 _OWN = ("schema", "pairs", "floor", "notes")
 
 Floats = NDArray[np.float64]
@@ -253,8 +255,11 @@ def merge(*parts: Statistics) -> Statistics:
 
 
 def spread_of(values: Floats, floor: float = FLOOR) -> Spread:
-    """The Spread of finite values (n,), n at least 1, of any magnitude."""
-    # Brought near 1 by a power of two, which is exact: neither sums nor squares nor differences overflow.
+    """The Spread of finite values (n,), n at least 1, of any magnitude.
+
+    Values smaller than 1e-300 of the largest lose digits, down to 0.
+    """
+    # Brought near 1 by a power of two, which changes no digit of any other: nothing overflows.
     exponent = int(np.clip(np.frexp(np.abs(values).max())[1], -1000, 1000))
     near_one = np.sort(np.ldexp(values, -exponent))
     # Linear between order statistics, as np.quantile does, but counted in integers: level k falls on an order statistic
@@ -290,6 +295,16 @@ def numbers(raw: Raw, name: str = "raw", ndim: int | None = None) -> Floats:
         return array.astype(np.float64)
     except OverflowError:
         raise InputError(f"{name}: holds an integer too large for a float") from None
+
+
+def number_of(text: str) -> float | None:
+    """A raw reward as people write it down; None of "" and "nan". Raises ValueError, also where it is infinite."""
+    text = text.strip()
+    if not text or text.lower() == "nan":
+        return None
+    if not _NUMBER.fullmatch(text) or not isfinite(float(text)):
+        raise ValueError(f"{text!a:.80} is no number")
+    return float(text)
 
 
 def refuse_infinite(values: Floats, name: str) -> None:

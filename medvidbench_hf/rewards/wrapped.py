@@ -14,9 +14,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from medvidbench_hf.rewards.running import Running
 from medvidbench_hf.rewards.scaling import RewardFunction, Rewards, Scaling, is_column, placed
-from medvidbench_hf.rewards.statistics import Statistics
+from medvidbench_hf.rewards.statistics import Statistics, numbers, refuse_infinite
 from medvidbench_hf.rewards.watch import content
 from medvidbench_hf.sample import InputError
 
@@ -34,22 +36,25 @@ def normalised(
     """Any reward function of TRL, with its rewards normalised, logged and watched; sync or async as it was.
 
     pair: the pair of the statistics that all rows are of, or a function from a row's columns to it; None takes
-    "<source>/<task>" from the columns. A row that reward_fn gives None is of no pair.
+    "<source>/<task>" from the columns. A row that reward_fn gives None is of no pair. Raises InputError for a reward
+    that is infinite or no number.
     """
     if not callable(reward_fn):
         raise InputError(f"reward_fn: {type(reward_fn).__name__}, expected a function; a reward model is none")
-    scaling, name = Scaling(statistics, method), functools.partial(_pair_of, pair)
+    scaling, pair_of = Scaling(statistics, method), functools.partial(_pair_of, pair)
 
     def finish(values: Sequence[float | None], given: Mapping[str, Any]) -> Rewards:
         columns = {column: value for column, value in given.items() if is_column(value, len(values))}
         theirs = [k for k, value in enumerate(values) if value is not None]
         rows = [{column: value[k] for column, value in columns.items()} for k in theirs]
-        raws = [float(values[k]) for k in theirs]  # type: ignore[arg-type]
-        pairs = [name(row) for row in rows]
-        made = scaling(raws, pairs, component)
+        raws = _numbers(values, wrapped.__name__)
+        pairs = [pair_of(row) for row in rows]
+        log_metric = given.get("log_metric")
+        scaling.watch.start(log_metric)
+        made = scaling(raws, pairs, component, log_metric)
+        refuse_infinite(numbers(made), f"{wrapped.__name__}: rewards by {method}")
         groups = [content({column: value for column, value in row.items() if column not in _OWN}) for row in rows]
-        scaling.watch.trainer(given.get("log_metric"))
-        scaling.watch.rewards(given.get("log_metric"), pairs, groups, raws, made)
+        scaling.watch.rewards(log_metric, pairs, groups, raws, made, {component: made})
         return placed(theirs, made, len(values))
 
     if _is_async(reward_fn):
@@ -66,6 +71,16 @@ def normalised(
         wrapped = synchronous
     wrapped.__name__ = getattr(_unwrapped(reward_fn), "__name__", type(reward_fn).__name__)
     return wrapped
+
+
+def _numbers(values: Sequence[Any], name: str) -> list[float]:
+    """The rewards that the function of that name gave, without None. Raises InputError."""
+    try:
+        raws = [None if value is None else float(value) for value in values]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: a reward is no number ({error})") from None
+    refuse_infinite(np.array(raws, dtype=np.float64), f"{name}: rewards")
+    return [value for value in raws if value is not None]
 
 
 def _pair_of(pair: str | Callable[[Mapping[str, Any]], str] | None, row: Mapping[str, Any]) -> str:
