@@ -9,11 +9,9 @@ import inspect
 import json
 import multiprocessing
 import pickle
-import re
 import subprocess
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -1140,27 +1138,3 @@ def test_the_command_compare_refuses_statistics_of_another_judge_and_doubts_thos
         compare("score", judge="gpt-4.1", scorer_version="0.0.1")
     told = capsys.readouterr()
     assert "warning: the statistics are of scorer version 0.0.1" in " ".join((told.out + told.err).split())
-
-
-# --- what can be gamed -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not minilm.installed(), reason="needs the offline extra")
-@pytest.mark.parametrize("task", CAPTIONS)
-def test_one_list_of_words_for_all_rows_earns_less_than_another_rows_answer(task: str) -> None:
-    """Of the commonest words of all answers, as many as pay best, in the order of their counts and of the alphabet."""
-    asked = [row for row in rows() if row.task == task]
-    answers = [tasks.render(row) for row in asked]
-    [function] = reward_functions(tasks=[task])
-
-    def earned(texts: Sequence[str]) -> float:
-        return float(np.mean([value or 0.0 for value in call(function, batch(list(zip(asked, texts, strict=True))))]))
-
-    order = np.random.default_rng(0).permutation(len(asked))
-    other = earned([answers[k] for k in np.roll(order, 1)[np.argsort(order)]])
-    words = [word for word, _ in Counter(re.findall(r"\w+", " ".join(answers).lower())).most_common()]
-    lists = {n: words[:n] for n in (5, 10, 15, 20, 30, 40, 60)}
-    salads = [" ".join(found) for found in (*lists.values(), *map(sorted, lists.values()))]
-    best = max(salads, key=lambda salad: earned([salad] * len(asked)))
-    assert earned([best] * len(asked)) < other, best

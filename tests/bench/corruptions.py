@@ -102,14 +102,17 @@ def known(phrase: str, reference: str) -> bool:
 
 
 def lexicon_pairs_per_s(folder: str | Path = Path(__file__).parents[1] / "cases" / "captions" / "tune") -> float:
-    """Pairs judged in a second on one core: references met before, candidates not."""
+    """Pairs judged in a second on one core, best of 5: references met before, candidates not."""
     met = list(_pairs(items(folder)))
     judge = LexiconJudge()
     judge.judge([Pair(reference, reference) for reference, _ in met])
-    pairs = [Pair(reference, f"{candidate} {k}") for k, (reference, candidate) in enumerate(met)]
-    begin = perf_counter()
-    judge.judge(pairs)
-    return len(pairs) / (perf_counter() - begin)
+    seconds = []
+    for run in range(5):
+        pairs = [Pair(reference, f"{candidate} {run}{k}") for k, (reference, candidate) in enumerate(met)]
+        begin = perf_counter()
+        judge.judge(pairs)
+        seconds.append(perf_counter() - begin)
+    return len(met) / min(seconds)
 
 
 def tables(found: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ BLOCKS: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
     (JUDGE, "first look"): lambda measured: first_look(measured),
     (JUDGE, "still"): lambda measured: corruptions.tables(measured["corruptions"]["still"]),
     (REWARDS, "study"): lambda measured: rewards_study.tables(measured["rewards"]),
+    (REWARDS, "gaming"): lambda measured: gamed(measured["judging"]["gaming"]),
     (REWARDS, "example"): lambda _: f"```python\n{EXAMPLE.read_text(encoding='utf-8').strip()}\n```",
 }
 
@@ -128,6 +129,15 @@ def first_look(measured: dict[str, Any]) -> str:
             f"{worst.replace('_', ' ')}), {b:.1%} now"
         )
     return "; ".join(parts) + "."
+
+
+def gamed(figures: dict[str, dict[str, float]]) -> str:
+    head = "| raw reward of | the row's own answer | another row's answer | the word list that pays best |"
+    rows = (
+        f"| {task} | {one['own']:.2f} | {one['another_rows_answer']:.2f} | {one['word_list']:.2f} |"
+        for task, one in figures.items()
+    )
+    return "\n".join([head, "|---|---|---|---|", *rows])
 
 
 def split(text: str, mark: str) -> tuple[str, str, str]:

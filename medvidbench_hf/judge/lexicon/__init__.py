@@ -6,8 +6,12 @@ vocabulary/    concepts and their forms, one a line; grammar.json: negations, co
 words.py       text -> stems
 vocabulary.py  the concepts, loaded
 order.py       clauses in order of time
+prose.py       whether words are sentences
 read.py        text -> Reading: concepts, negations, sides, time
 align.py       what wording the candidate keeps, and what it puts in the gaps
+match.py       which concepts of two readings say the same
+swaps.py       concepts in the place of others, or added
+coverage.py    how much of each text is in the other
 compare.py     two readings -> findings -> five scores
 """
 
@@ -38,12 +42,16 @@ class LexiconJudge:
         judgements = tuple(found[pair] for pair in pairs)
         return Verdicts(
             self.name,
-            f"lexicon v1 ({version()})",
+            self.rubric,
             judgements,
             tuple((k, NO_REFERENCE) for k, judgement in enumerate(judgements) if judgement is None),
             guarded=sum(judgement is not None and judgement.by == "guard" for judgement in found.values()),
             distinct=len(found),
         )
+
+    @property
+    def rubric(self) -> str:
+        return f"lexicon v1 ({version()})"
 
     async def ajudge(self, pairs: Sequence[Pair], progress: bool = False) -> Verdicts:
         return self.judge(pairs, progress)

@@ -10,7 +10,8 @@ wider       a wider concept in place of the reference's
 missing     content without a counterpart
 reworded    content that words which are not read, or say little, may stand for
 extra       an object or structure that the reference does not have
-unrelated   next to nothing of the reference is found again
+excess      more content than the reference has, beyond what spells the reference out
+unrelated   little of the reference is found again, and most of the text is not of the reference
 incoherent  words without sentences: a list, repeats, the reference's words scrambled
 lay         wording that a clinician would not use
 """
@@ -32,22 +33,23 @@ class Finding(NamedTuple):
 #: action_state): most of its own dimension, and a part of every other, since a caption with a wrong concept is no good
 #: answer to "how specific" either. What may be mere wording (wider, reworded, extra, lay) is cheap.
 SHARES: dict[str, tuple[float, float, float, float, float]] = {
-    "swapped thing": (0.25, 0.70, 0.25, 0.22, 0.22),
-    "swapped anatomy": (0.25, 0.70, 0.25, 0.22, 0.22),
-    "swapped action": (0.22, 0.22, 0.25, 0.25, 0.70),
-    "swapped procedure": (0.25, 0.22, 0.25, 0.70, 0.22),
+    "swapped thing": (0.34, 0.85, 0.34, 0.31, 0.31),
+    "swapped anatomy": (0.34, 0.85, 0.34, 0.31, 0.31),
+    "swapped action": (0.31, 0.31, 0.34, 0.34, 0.85),
+    "swapped procedure": (0.34, 0.31, 0.34, 0.85, 0.31),
     "number": (0.10, 0.10, 0.40, 0.10, 0.10),
-    "negated": (0.22, 0.22, 0.22, 0.25, 0.70),
-    "side": (0.22, 0.70, 0.25, 0.22, 0.22),
-    "order": (0.20, 0.20, 0.22, 0.70, 0.25),
+    "negated": (0.31, 0.31, 0.31, 0.34, 0.85),
+    "side": (0.31, 0.85, 0.34, 0.31, 0.31),
+    "order": (0.27, 0.27, 0.27, 0.85, 0.30),
     "wider": (0.04, 0.03, 0.10, 0.01, 0.02),
-    "missing": (0.55, 0.65, 0.95, 0.60, 0.60),
+    "missing": (0.48, 0.48, 0.95, 0.48, 0.48),
     "vague": (0.35, 0.35, 0.70, 0.30, 0.30),
-    "reworded": (0.35, 0.25, 0.35, 0.25, 0.25),
+    "reworded": (0.60, 0.55, 0.65, 0.55, 0.55),
     "added": (0.05, 0.35, 0.05, 0.10, 0.05),
-    "extra": (0.01, 0.05, 0.01, 0.01, 0.01),
+    "extra": (0.02, 0.09, 0.02, 0.02, 0.02),
+    "excess": (0.60, 0.70, 0.60, 0.65, 0.65),
     "unrelated": (0.80, 0.80, 0.80, 0.80, 0.80),
-    "incoherent": (0.60, 0.50, 0.50, 0.80, 0.80),
+    "incoherent": (0.80, 0.75, 0.75, 0.85, 0.85),
     "lay": (0.04, 0.00, 0.00, 0.00, 0.00),
 }
 

@@ -77,6 +77,16 @@ def says(one: Mention, other: Mention) -> bool:
     return any(a in wider[b] for a in one.concepts for b in other.concepts)
 
 
+def exact(one: Mention) -> bool:
+    """Whether it names an object or structure of a kind ("a Maryland", "the cystic duct"), in a clinician's words."""
+    wider = lexicon().wider
+    return (
+        bool(one.families & {"thing", "anatomy"})
+        and not one.lay
+        and all(len(wider[concept]) > 1 for concept in one.concepts)
+    )
+
+
 def of_one_group(one: Mention, other: Mention) -> bool:
     """Whether both are actions of one group, such as "hold" and "grasp"."""
     wider = lexicon().wider

@@ -5,7 +5,7 @@
 
 Clauses begin at punctuation and at the connectives of grammar.json, by what they say of the clause before them:
 
-    later     "followed by", "whereupon": after it
+    later     "followed by", "precedes": after it
     before    "before", "until": after it; at the start of a sentence, after the clause to come
     earlier   "after", "once", "having": before the sentence; at its start, before the clause to come
     resume    "then", "finally": after everything told so far
@@ -13,6 +13,8 @@ Clauses begin at punctuation and at the connectives of grammar.json, by what the
     same      "while", "with": at the same time
     link      "and", ",": after it where the new clause has an action, else part of it
     perfect   "has been", "had": says of the clause it stands in that it is earlier
+
+"follows" resumes at the end of a clause ("the vein follows") and is earlier before an object ("A follows B").
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ class Clause(NamedTuple):
     relation: str
     begins_sentence: bool
     after_comma: bool
+    said_first: bool = False  # what comes next comes later
 
 
 def clauses(marked: Sequence[Token], kept: Sequence[int], actions: Collection[int]) -> list[Clause]:
     """The clauses of a text. kept: which tokens are words of the reading; actions: which of those words are actions."""
     found = [Clause(0, "", True, False)]
     mark, before, opener_ends, skip = "", "", -1, 0
+    connectives = _connectives()
     position = {token: n for n, token in enumerate(kept)}
     for at, token in enumerate(marked):
         if not token.stem:
@@ -46,27 +50,34 @@ def clauses(marked: Sequence[Token], kept: Sequence[int], actions: Collection[in
         if at not in position:  # an article: the next word opens the clause
             continue
         place = position[at]
-        relation, length = _relation(marked, at) if skip <= at else ("", 1)
+        relation, length = _relation(marked, at) if skip <= at and token.word in connectives else ("", 1)
+        ends = at + length >= len(marked) or not marked[at + length].stem
+        if token.word in _FOLLOWS:  # "the vein follows" it does later, "incision follows injection" injection earlier
+            relation = "resume" if ends else "earlier"
         if relation == "before" and any(other.word == "not" for other in marked[max(0, at - NOT_UNTIL_WORDS) : at]):
             relation = "earlier"  # "does not cut until it sees" tells of the seeing first
         here = found[-1]
         if relation and at == opener_ends and not mark:
-            found[-1] = here._replace(relation=_joined(here.relation, relation))
-        elif mark or (relation and not _amends(relation, here, before, place, actions)):
+            found[-1] = here._replace(relation=_joined(here.relation, relation, token.word))
+        elif mark or (relation and not _amends(relation, here, before, ends, _any(actions, here.start, place))):
             start = Clause(place, relation, mark == ".", mark == ",")
             if place <= here.start:
                 found[-1] = start._replace(begins_sentence=here.begins_sentence or mark == ".")
             else:
                 found.append(start)
         elif relation:
-            if (
-                here.relation == "link"
-                and relation != "perfect"
-                and not any(a in actions for a in range(here.start, place))
-            ):
+            acted = _any(actions, here.start, place)
+            if relation == "first" and here.relation == "link" and len(found) > 1 and not acted:
                 found.pop()  # "wipes the palate and tongue first": of the whole clause
                 here = found[-1]
-            found[-1] = here._replace(relation=_amended(here, relation))
+            found[-1] = here._replace(relation=_amended(here, relation), said_first=relation == "first")
+        elif (
+            token.word in _INVERTED
+            and here.begins_sentence
+            and _inverted(marked, at)
+            and _any(actions, here.start, place)
+        ):
+            found.append(Clause(place, "", False, True))  # "Only when it is dry | does the nurse"
         before = token.word
         if relation:
             skip = at + length
@@ -82,52 +93,78 @@ def ranks(
 
     participles: positions of words such as "holding" and "held".
     """
-    order: list[list[int]] = []  # clauses that share a rank, in order of time
+    order: list[_Group] = []
     sentence = last = 0
     opening = ""  # how the sentence opened, while its main clause is still to come
+    subject = _Group([], False)  # what "same" clauses belong to
     bounds = [*(clause.start for clause in found[1:]), n_words]
-    acting = {k for k, clause in enumerate(found) if any(at in actions for at in range(clause.start, bounds[k]))}
+    acting = {k for k, clause in enumerate(found) if _any(actions, clause.start, bounds[k])}
+    acting |= {  # "after handing it over"
+        k for k, one in enumerate(found) if one.relation in ("earlier", "before") and one.start + 1 in participles
+    }
+
+    def insert(place: int, clause: int, told: bool, next_told: bool = False) -> None:
+        if next_told and place < len(order):
+            order[place].told = True
+        order.insert(place, _Group([clause], told))
+
     for k, clause in enumerate(found):
         acts = k in acting
         participle = clause.start in participles
         relation = clause.relation
+        after_first = k > 0 and found[k - 1].said_first
         if relation == "perfect" and order:  # a sentence that tells what had been done before the last one
-            order.insert(sentence, [k])
+            insert(sentence, k, False, next_told=True)
             last, opening = sentence, ""
         elif not order or clause.begins_sentence:
-            order.append([k])
+            order.append(_Group([k], relation in ("resume", "later")))
             sentence = last = len(order) - 1
             opening = relation if relation in ("before", "earlier") else ""
+            if participle and clause.said_first:  # "lubricated beforehand, the tube"
+                opening = "earlier"
+            subject = order[-1]
             if not opening and (participle or relation == "same" or not acts):
                 opening = "same"
         elif opening and clause.after_comma and not relation and not participle:  # the main clause
             if opening == "before":
-                order.insert(last, [k])
+                insert(last, k, False, next_told=True)
                 sentence = last
             elif opening == "earlier":
                 last += 1
-                order.insert(last, [k])
+                insert(last, k, True)
             else:
-                order[last].append(k)
+                subject.clauses.append(k)
+                last = order.index(subject)
+                if not acts:  # its subject; "the tip, held in the left hand, enters" goes on
+                    continue
             opening = ""
+        elif relation == "earlier" and acts and k - 1 not in acting and found[k - 1].relation == "resume":
+            order.append(_Group([k], True))  # "then, after wiping it, the nurse"
+            sentence = last = len(order) - 1
+            opening = "earlier"
         elif relation == "resume":
-            order.append([k])
+            order.append(_Group([k], True))
             last = len(order) - 1
         elif relation in ("earlier", "first") and acts:
-            order.insert(sentence, [k])
+            insert(sentence, k, False, next_told=True)
             last = sentence
         elif relation in ("before", "later") or (acts and not participle and relation in ("", "link")):
             last += 1
-            order.insert(last, [k])
+            insert(last, k, relation in ("before", "later") or after_first)
         else:
-            order[last].append(k)
-    rank = {clause: at for at, shared in enumerate(order) for clause in shared}
+            order[last].clauses.append(k)
+    rank = {clause: at for at, group in enumerate(order) for clause in group.clauses}
     time: list[int] = []
     for k, bound in enumerate(bounds):
         time += [rank[k]] * (bound - len(time))
-    told = {rank[k] for k, clause in enumerate(found) if clause.relation in ("resume", "before", "later")}
-    told |= {rank[k] + 1 for k in acting if found[k].relation in ("earlier", "first", "perfect")}
-    return tuple(time), frozenset(told)
+    return tuple(time), frozenset(at for at, group in enumerate(order) if group.told)
+
+
+class _Group:
+    """Clauses that share a rank. told: a connective sets them apart from the rank before."""
+
+    def __init__(self, clauses: list[int], told: bool) -> None:
+        self.clauses, self.told = clauses, told
 
 
 def direction(words: Sequence[str]) -> int:
@@ -142,15 +179,45 @@ def direction(words: Sequence[str]) -> int:
     return earlier - later if "not" in words else later - earlier
 
 
-def _amends(relation: str, here: Clause, before: str, place: int, actions: Collection[int]) -> bool:
-    """Whether the word speaks of the clause it stands in: "is then drawn" does, "cuts it, then" does not."""
+def turns(words: Sequence[str]) -> int:
+    """How often a text tells out of the order of time ("after", "having"), or says which of two comes first."""
+    return sum(word in _turns() for word in words)
+
+
+@cache
+def _turns() -> frozenset[str]:
+    said = grammar()["connectives"]
+    return frozenset(phrase for relation in ("earlier", "before", "first", "perfect") for phrase in said[relation])
+
+
+def _amends(relation: str, here: Clause, before: str, ends: bool, acted: bool) -> bool:
+    """Whether the word speaks of the clause it stands in: "is then drawn" does, "cuts it, then" does not.
+
+    ends: whether the clause ends with it. acted: whether the clause has had an action.
+    """
     if relation in ("perfect", "first"):
         return True
     if relation != "resume":
         return False
-    return before in _AUXILIARIES or not any(at in actions for at in range(here.start, place))
+    return before in _AUXILIARIES or ends or not acted
 
 
+def _inverted(marked: Sequence[Token], at: int) -> bool:
+    """Whether a main clause begins here without a comma: "does the nurse", after "only when" or "not until"."""
+    if at + 1 == len(marked) or marked[at + 1].word not in grammar()["articles"]:
+        return False
+    opener = at
+    while opener and marked[opener - 1].word not in (".", ";"):
+        opener -= 1
+    return marked[opener].word in ("not", "only")
+
+
+def _any(positions: Collection[int], start: int, end: int) -> bool:
+    return any(at in positions for at in range(start, end))
+
+
+_FOLLOWS = frozenset({"follow", "follows"})
+_INVERTED = frozenset({"is", "are", "was", "were", "does", "do", "did", "can", "has", "have", "will"})
 _AUXILIARIES = frozenset({"is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "and", "will"})
 
 
@@ -165,10 +232,12 @@ def _amended(here: Clause, relation: str) -> str:
     return relation if here.relation in ("", "link", "same") else here.relation
 
 
-def _joined(first: str, second: str) -> str:
+def _joined(first: str, second: str, word: str) -> str:
     """What two connectives in a row say: "and then" resumes, "having first" is earlier, "and after" links."""
     if "resume" in (first, second):
         return "resume"
+    if first == "link" and (second == "first" or word == "only"):  # "but first clamps it", "but only once"
+        return second
     return second if first in ("same", "") or (first, second) == ("link", "same") else first
 
 

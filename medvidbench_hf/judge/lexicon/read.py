@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from medvidbench_hf.judge.lexicon import order
+from medvidbench_hf.judge.lexicon.prose import Prose, prose
 from medvidbench_hf.judge.lexicon.vocabulary import Sense, lexicon
 from medvidbench_hf.judge.lexicon.words import MAX_CHARS, grammar, stem, stems, tokens
 
@@ -51,7 +52,7 @@ class Reading(NamedTuple):
     events: frozenset[int]  # positions of actions, and of unread words with the ending of a verb
     time: tuple[int, ...]  # one a word: the rank of its clause in time
     told: frozenset[int]  # the ranks that a connective sets apart from the rank before
-    articles: int  # how many were left out
+    prose: Prose
     content: frozenset[int]  # positions that are no function words
 
 
@@ -88,9 +89,21 @@ def _read(text: str) -> Reading:
         negators,
         events,
         *order.ranks(clauses, _participles(words), events, len(keys)),
-        sum(token.word in grammar()["articles"] for token in marked),
+        prose(marked, {kept[k] for k in _finite(words, mentions)}, [keys[k] for k in content]),
         content,
     )
+
+
+def _finite(words: tuple[str, ...], mentions: tuple[Mention, ...]) -> list[int]:
+    """Words that can be nothing but verbs of the third person: "dissects"."""
+    return [
+        mention.start
+        for mention in mentions
+        if mention.families == {"action"}
+        and mention.end == mention.start + 1
+        and words[mention.start].endswith("s")
+        and not words[mention.start].endswith("ss")
+    ]
 
 
 def _verb_like(word: str, key: str) -> bool:
@@ -101,12 +114,12 @@ def _verb_like(word: str, key: str) -> bool:
 
 def _participles(words: tuple[str, ...]) -> frozenset[int]:
     """Words that open a clause on what goes on at the same time: "holding", "held"."""
-    irregular = grammar()["irregular"]
-    return frozenset(
-        k
-        for k, word in enumerate(words)
-        if word.endswith(("ing", "ed")) or (word in irregular and irregular[word] != word and not word.endswith("s"))
-    )
+    return frozenset(k for k, word in enumerate(words) if _is_participle(word))
+
+
+@lru_cache(maxsize=65_536)
+def _is_participle(word: str) -> bool:
+    return word.endswith(("ing", "ed")) or (grammar()["irregular"].get(word, word) != word and not word.endswith("s"))
 
 
 def _mentions(words: tuple[str, ...], keys: tuple[str, ...], after_article: tuple[bool, ...]) -> tuple[Mention, ...]:

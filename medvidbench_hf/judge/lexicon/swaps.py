@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from medvidbench_hf.judge.lexicon.align import Alignment, Slot
+from medvidbench_hf.judge.lexicon.coverage import coverage, support
 from medvidbench_hf.judge.lexicon.findings import Finding
 from medvidbench_hf.judge.lexicon.match import (
     STATES,
     SWAPS,
     Match,
+    exact,
     loss,
     of_one_group,
     says,
@@ -31,11 +33,11 @@ OF_ONE_GROUP = 0.85  # "holds" for "grasps"
 PART = 0.5  # a part of the reference's structure, or what it is a part of
 UNREAD = 0.8  # for words that are not read
 #: How sure one elsewhere is at most, where nothing of the reference is found again. It falls with the square.
-ELSEWHERE = 0.25
-#: A word that is not read is half of a concept; so is a wider concept in place of one.
-HALF = 0.5
-#: A faithful text shares at least this part of the reference's content in one wording or another.
-RELATED = 0.3
+ELSEWHERE = 0.2
+#: The same where the new concept is an exact one (see match.exact); it falls only in proportion.
+EXACT_ELSEWHERE = 0.35
+#: How much of an extra an object is that is named in wider or everyday words: it may be one of the reference's.
+LOOSE = 0.3
 
 
 def swaps(reference: Reading, candidate: Reading, matched: Match, alignment: Alignment) -> list[Finding]:
@@ -46,10 +48,10 @@ def swaps(reference: Reading, candidate: Reading, matched: Match, alignment: Ali
         moved = {at for _, start, words in alignment.runs for at in range(start, start + words)}
         for slot in alignment.slots:
             found += _in_slot(reference, candidate, matched, slot, moved, settled, claimed)
-    support = _support(reference, candidate, matched, settled)
-    if support < RELATED:
-        found.append(Finding("unrelated", (1.0 - support / RELATED) ** 2))
-    return found + _elsewhere(reference, candidate, matched, support, settled, claimed)
+    again = support(reference, candidate, matched, settled)
+    elsewhere, alone, new = _elsewhere(reference, candidate, matched, again, settled, claimed)
+    found += elsewhere + coverage(reference, candidate, matched, again, alone, new)
+    return found
 
 
 def _in_slot(
@@ -125,7 +127,7 @@ def _unread(
 def _added(candidate: Reading, mentions: Iterable[int], kind: str) -> list[Finding]:
     named = (candidate.mentions[j] for j in mentions)
     return [
-        Finding(kind, CERTAIN, "", text(candidate, mention))
+        Finding(kind, CERTAIN if kind == "added" or exact(mention) else LOOSE, "", text(candidate, mention))
         for mention in named
         if mention.families & {"thing", "anatomy"}
     ]
@@ -159,25 +161,15 @@ def _within(places: Collection[int], mention: Mention) -> bool:
     return all(at in places for at in range(mention.start, mention.end))
 
 
-def _support(reference: Reading, candidate: Reading, matched: Match, settled: Collection[int]) -> float:
-    """The share of the reference's content that is found again, 0..1."""
-    content = [k for k, mention in enumerate(reference.mentions) if mention.families & SWAPS.keys()]
-    told = set(candidate.stems)
-    again = sum(1.0 if k in matched.same or k in settled else HALF if k in matched.wider else 0.0 for k in content)
-    again += HALF * sum(reference.stems[at] in told for at in reference.unread)
-    total = len(content) + HALF * len(reference.unread)
-    return again / total if total else 1.0
-
-
 def _elsewhere(
     reference: Reading,
     candidate: Reading,
     matched: Match,
-    support: float,
+    again: float,
     settled: Collection[int],
     claimed: Collection[int],
-) -> list[Finding]:
-    """Swaps, extras and losses by what has no counterpart anywhere."""
+) -> tuple[list[Finding], list[int], list[int]]:
+    """Swaps and extras by what has no counterpart anywhere; then what the reference and the candidate have alone."""
     found: list[Finding] = []
     alone: list[int] = []
     new = sorted(matched.new.difference(claimed))
@@ -195,35 +187,11 @@ def _elsewhere(
             if kind is None or (kind == "swapped action" and not undone(mention, other)):
                 continue
             if not set(reference.stems[mention.start : mention.end]) & set(candidate.stems[other.start : other.end]):
-                sure = ELSEWHERE * (1.0 - support) ** 2
+                sure = EXACT_ELSEWHERE * (1.0 - again) if exact(other) else ELSEWHERE * (1.0 - again) ** 2
                 found.append(Finding(kind, sure, text(reference, mention), text(candidate, other)))
                 new.remove(j)
                 break  # "flap" beside "skin flap" is none
         else:
             alone.append(k)
     found += _added(candidate, new, "extra")
-    return found + _lost(reference, candidate, alone, new)
-
-
-def _lost(reference: Reading, candidate: Reading, alone: list[int], new: list[int]) -> list[Finding]:
-    """What the reference says and the candidate does not, or says in words that are not read.
-
-    A few other words are wording; how doubtful they are grows with the square of their part.
-    """
-    known, told = set(reference.stems), set(candidate.stems)
-    total = sum(bool(mention.families & SWAPS.keys()) for mention in reference.mentions) + HALF * len(reference.unread)
-    words = [reference.words[at] for at in reference.unread if reference.stems[at] not in told]
-    weight = len(alone) + HALF * len(words)
-    if not weight:
-        return []
-    strange = list(dict.fromkeys(candidate.words[at] for at in candidate.unread if candidate.stems[at] not in known))
-    generic = [mention for mention in candidate.mentions if "generic" in mention.families]
-    covered = min(weight, float(len(strange) + len(new)))
-    vague = min(weight - covered, HALF * len(generic))
-    lost = ", ".join([text(reference, reference.mentions[k]) for k in alone] + words)
-    found = [
-        Finding("missing", (weight - covered - vague) / total, lost),
-        Finding("vague", vague / total, lost, ", ".join(text(candidate, mention) for mention in generic)),
-        Finding("reworded", (covered / total) ** 2, lost, " ".join(strange)),
-    ]
-    return [finding for finding in found if finding.sure > 0]
+    return found, alone, new
