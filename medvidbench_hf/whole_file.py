@@ -10,7 +10,7 @@ from medvidbench_hf.sample import InputError
 
 
 def write_text(path: Path, text: str) -> Path:
-    """A lone surrogate, which a model may give, becomes a question mark. Raises InputError and leaves nothing behind."""
+    """A lone surrogate, which a model may give, becomes a question mark. Raises InputError, leaving nothing behind."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8", errors="replace", newline="\n")

@@ -267,6 +267,7 @@ def test_options_and_folders_of_the_official_form_are_told_apart(tmp_path: Path,
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "medvidbench_hf.cli", "data", "build", "--source", "simulated", "--out", "out"]
     process = subprocess.Popen([*command, "--videos", "16"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)

@@ -634,6 +634,7 @@ def test_a_failed_attack_is_judged_not_lost() -> None:
             assert judge(Gullible(which, mode), which).judge(list(map(attack_pair, ATTACKS))).failures == ()
 
 
+@pytest.mark.slow
 def test_each_layer_stops_attacks_that_the_others_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without them the same judge gives 5s to most of the corpus, so the test above can fail."""
     table = attack_table(monkeypatch)

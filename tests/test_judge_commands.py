@@ -168,6 +168,7 @@ def test_a_form_is_rated_by_a_judge_and_the_agreement_study_reads_it(
     assert json.loads((tmp_path / "a.json").read_text())["items"] == 12
 
 
+@pytest.mark.slow
 def test_statistics_are_taken_of_a_runs_rewards_and_small_pairs_are_named(
     medvidbench: Medvidbench, place: Path, tmp_path: Path
 ) -> None:

@@ -401,6 +401,7 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [p for key, inner in items for p in ([(*path, key), *leaves(inner, (*path, key))])]
 
 
+@pytest.mark.slow
 def test_a_source_and_a_video_of_its_own_for_every_row_does_not_square_the_cost(tmp_path: Path) -> None:
     """Twenty thousand rows by as many sources would be gigabytes of cells."""
     row = record("CVS_acc", {"text": "Two structures: 1", "struc_info": [{"cvs_scores": {"two_structures": 1}}]})

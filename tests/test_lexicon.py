@@ -267,6 +267,7 @@ def test_a_second_caption_beside_the_right_one_costs_more_than_a_guess_between_b
         assert fmean(two < one for one, two in zip(right, both, strict=True)) > 0.95
 
 
+@pytest.mark.slow
 def test_captions_of_other_scenes_score_near_two_and_paraphrases_do_not() -> None:
     every = corruptions.items(TUNE)
     within, across = (

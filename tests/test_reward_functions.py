@@ -956,6 +956,7 @@ def test_what_trainers_are_given_goes_to_another_process_and_scores_alike() -> N
     assert made(["2.0-6.0 seconds."], **{name: [value] for name, value in sample("tal").to_row().items()}) == [1.0]
 
 
+@pytest.mark.slow
 def test_a_process_that_knows_nothing_yet_scores_as_verls_prime_manager_asks_it_to() -> None:
     spread = fit(["any"] * 20, np.linspace(0, 1, 20)).of("any")
     by_component = {"Made/tal": {"score": spread}, "Made/video_summary": dict.fromkeys(COMPONENTS, spread)}

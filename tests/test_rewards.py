@@ -896,6 +896,7 @@ def test_the_picture_is_an_svg_that_shows_every_method_and_escapes_names(tmp_pat
         assert name in text
 
 
+@pytest.mark.slow
 def test_the_study_is_the_same_each_time_and_its_tables_begin_with_the_ratios() -> None:
     figures = rewards_study.study()
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
