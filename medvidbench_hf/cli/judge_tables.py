@@ -94,8 +94,18 @@ def print_reward_comparison(result: dict[str, Any]) -> None:
         shown = ["–" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         saturated = "–" if found["saturated"] is None else f"{found['saturated']:.1%}"
         widest = found["none"]["max_min"]
-        made.add_row(method, *shown, saturated, f"{found['rank_mean']:.3f}", "–" if widest is None else f"{widest:.2f}")
-    console.print(made)
+        name = "raw" if method == "none" else method
+        made.add_row(name, *shown, saturated, f"{found['rank_mean']:.3f}", "–" if widest is None else f"{widest:.2f}")
+    costs = result["recommendation"]["costs"]
+    named = [name for name in costs[0] if name not in ("method", "scale")]
+    spent = table(
+        "what each costs, at its best scale_rewards", "", *(name.replace("satur", "satur-\n") for name in named)
+    )
+    for method in dict.fromkeys(cost["method"] for cost in costs):
+        cost = next(one for one in costs if one["method"] == method)
+        name = f"{'raw' if method == 'none' else method}\n{cost['scale']}"
+        spent.add_row(name, *(f"{cost[kind]:.2f}" for kind in named))
+    console.print(made, spent)
     for pair in result["silent"]:
         say(f"{pair}: no group of it varies, so it teaches nothing whatever the normaliser")
     if result["left_out"]:
@@ -106,4 +116,6 @@ def print_reward_comparison(result: dict[str, Any]) -> None:
     bullet(
         f"recommended here: {best['method']}, scale_rewards={best['scale']}: {best['why']}",
         f"by the rule: {best['rule']}",
+        "in code: running is Running(statistics) in place of statistics, advantage is rewards.by_pair after the "
+        "trainer's group baseline, the others are method=",
     )
