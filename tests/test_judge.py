@@ -839,7 +839,8 @@ def test_a_run_of_which_every_pair_failed_stops_at_its_end(tmp_path: Path) -> No
         with pytest.raises(JudgeStopped) as stopped:
             judge(lambda text: "no", cache=cache).judge(captions(19))
         assert str(stopped.value) == (
-            "said failed on all 19 pairs it was asked about, 19 times with: no verdict in its reply, asked 3x. "
+            "said failed on all 19 pairs it was asked about, 19 times with: no verdict in its reply, asked 3x; "
+            "the last (stop) is 'no'. "
             "This took $0.13"
         )
         assert len(judge(lambda text: "no", max_failed_share=1.0).judge(captions(19)).failures) == 19

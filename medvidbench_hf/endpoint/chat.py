@@ -136,7 +136,10 @@ class Endpoint:
         self._key = _checked_key(api_key or os.environ.get("OPENAI_API_KEY") or "", self.base_url)
         self.price, self.budget = price or price_of(model), budget
         if budget.usd is not None and self.price is None:
-            raise InputError(f"the price of {model!r} is not known: give price=Price(...), or a budget in tokens")
+            raise InputError(
+                f"the price of {model!r} is not known: set a budget in tokens, or give it (price=Price(...) in Python, "
+                "--price IN,OUT at the command line)"
+            )
         self._account = Account(budget, self.price)
         self._refused: frozenset[str] = frozenset()  # fields that the server does not take
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}

@@ -333,14 +333,14 @@ class LLMJudge:
         return _Answer(verdict, reason, usage)
 
     def _stop_if_failing(self, groups: Sequence[_Group], cost: str) -> None:
-        failed = Counter(reason.partition("; ")[0] for reason in self._recent if reason)
-        n, asked = failed.total(), len(self._recent)
+        failed = [reason for reason in self._recent if reason]
+        n, asked = len(failed), len(self._recent)
         if asked < self.min_calls or n <= self.max_failed_share * asked:
             return
         self._recent.clear()  # whoever mends the cause may go on with this judge
         done = sum(group.by == "model" for group in groups)
         kept = "are in the cache" if self.cache is not None else "are lost, since there is no cache"
-        (reason, times), *_ = failed.most_common(1)
+        reason, times = _commonest(failed)
         raise JudgeStopped(
             f"{self.name} failed on {n} of the last {asked} pairs it was asked about, {times} times with: {reason}. "
             f"Stopped after {cost}, calls under way apart; {done:,} finished judgements of this run {kept}"
@@ -354,7 +354,7 @@ class LLMJudge:
         if len(asked) < FEWEST_FAILED or any(group.judgement for group in asked) or self.max_failed_share == 1:
             return
         self._recent.clear()
-        ((reason, times),) = Counter(group.failure.partition("; ")[0] for group in asked).most_common(1)
+        reason, times = _commonest([group.failure for group in asked])
         raise JudgeStopped(
             f"{self.name} failed on all {len(asked)} pairs it was asked about, {times} times with: {reason}. "
             f"This took {cost}"
@@ -364,6 +364,12 @@ class LLMJudge:
         """Dollars, or tokens where there is no price."""
         usd = usage.usd(self.endpoint.price)
         return f"{usage.tokens.total:,} tokens" if usd is None else f"${usd:,.2f}"
+
+
+def _commonest(reasons: Sequence[str]) -> tuple[str, int]:
+    """The kind of reason that is most frequent, as the first of it reads, and how often it is."""
+    [(kind, times)] = Counter(reason.partition("; ")[0] for reason in reasons).most_common(1)
+    return next(reason for reason in reasons if reason.partition("; ")[0] == kind), times
 
 
 def _distinct(pairs: Sequence[Pair]) -> dict[Pair, list[int]]:
