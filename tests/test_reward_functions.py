@@ -647,6 +647,12 @@ def test_the_mean_advantage_is_taken_within_prompts_also_of_rows_without_index(w
     assert "Made/tal/saturated" not in trainer.logged  # raw rewards
 
 
+def test_the_logged_advantage_is_the_trainers_where_it_divides_by_the_groups_spread() -> None:
+    trainer, row = Trainer("group"), sample("tal")
+    rewards(functions(), [(row, "2.0-6.0 seconds."), (row, "0.0-1.0 seconds.")], log_metric=trainer.log_metric)
+    assert trainer.logged["Made/tal/advantage"] == pytest.approx(0.5**0.5, abs=1e-3)  # of 1 and 0, whatever their scale
+
+
 def test_two_rows_with_one_key_are_not_taken_for_each_other() -> None:
     one, two = sample("tal"), sample("tal", truth=Spans((Span(10.0, 14.0),)))
     assert rewards(functions(), [(one, "2.0-6.0 seconds."), (two, "10.0-14.0 seconds.")]) == [1.0, 1.0]

@@ -11,9 +11,9 @@ A row of which a judgement failed gets None from all of them, hence no advantage
 reward_funcs rewards it too: TRL sums what there is, so None then counts as 0. The functions see that, too, and warn.
 
 What is logged by "<source>/<task>/...": raw and reward (means), unjudged (share of None), advantage (mean |reward -
-its group's mean|, as scale_rewards="none" leaves it) and saturated (share within 0.01 of 0 or 1; of captions that of
-the similarity or of the judge's score, whichever is larger). A group that is spread over several processes is seen in
-part by each. Rows of an evaluation are logged, and neither counted for warnings nor taken in by a `Running`.
+its group's mean|, over the group's spread under "group") and saturated (share within 0.01 of 0 or 1; of captions that
+of the similarity or of the judge's score, whichever is larger). A group that is spread over several processes is seen
+in part by each. Rows of an evaluation are logged, and neither counted for warnings nor taken in by a `Running`.
 """
 
 from __future__ import annotations

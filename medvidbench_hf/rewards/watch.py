@@ -104,11 +104,13 @@ class Watch:
         components: Mapping[str, Sequence[float | None]],
     ) -> None:
         """Log a batch (n,) by "<pair>/...": raw and reward (means), unjudged (share of None), advantage (mean
-        |reward - its group's mean|) and saturated (share of bounded rewards within 0.01 of 0 or 1; the largest of the
-        components (n,), whose mean would hide it)."""
+        |reward - its group's mean|, over the group's spread where the trainer divides by it) and saturated (share of
+        bounded rewards within 0.01 of 0 or 1; the largest of the components (n,), whose mean would hide it)."""
         given, made, names = numbers(raws), numbers(rewards), np.array(pairs, dtype=object)
         parts = {component: numbers(values) for component, values in components.items()} if self.bounded else {}
         counts = not evaluates(log_metric)
+        # The spread of the whole batch, of "batch", is not known here; it is one factor for all pairs.
+        scale = "group" if getattr(_trainer(log_metric), "scale_rewards", None) == "group" else "none"
         for pair in dict.fromkeys(pairs):
             here = np.flatnonzero(names == pair)
             judged = here[~np.isnan(made[here])]
@@ -116,7 +118,7 @@ class Watch:
             if len(judged):
                 figures["raw"] = float(given[judged].mean())
                 figures["reward"] = float(made[judged].mean())
-                alone = advantages(made[judged], [groups[k] for k in judged], scale="none")
+                alone = advantages(made[judged], [groups[k] for k in judged], scale=scale)
                 figures["advantage"] = float(np.abs(alone).mean())
                 flat = {component: saturated(values[judged]) for component, values in parts.items()}
                 if flat:
