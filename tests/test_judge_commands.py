@@ -224,6 +224,8 @@ def test_several_runs_are_compared_as_samples_of_a_prompt(
     [
         (("judge", "score", "nowhere.jsonl"), "nowhere.jsonl: no such file"),
         (("judge", "score", "{pairs}", "--judge", "m"), "no API key: set OPENAI_API_KEY"),
+        (("judge", "score", "{pairs}", "--judge", "none"), "--judge none: nothing to do"),
+        (("rewards", "stats", "{pairs}", "--out", "s.json", "--judge", "none"), "with --tasks tal,stg nobody is asked"),
         (("judge", "score", "{pairs}", "--judge", "m", "--price", "cheap"), "--price 'cheap': expected two numbers"),
         (
             ("judge", "score", "{pairs}", "--preview"),

@@ -24,7 +24,7 @@ from medvidbench_hf.cli.judging import (
     Preview,
     PriceOption,
     Yes,
-    judge_of,
+    named_judge,
 )
 from medvidbench_hf.cli.machine import cores
 from medvidbench_hf.cli.tables import console, megabytes, print_score, task_names
@@ -136,6 +136,7 @@ def run(
 
 @app.command()
 def score(
+    command: typer.Context,
     predictions: Annotated[
         Path, typer.Argument(help="A run's folder, a predictions.jsonl, a submission, or a file in the merged form.")
     ],
@@ -166,20 +167,7 @@ def score(
     from medvidbench_hf.whole_file import write_json
 
     json_target(json_file, predictions, cache)
-    asked = None
-    if judge != "none":
-        asked = judge_of(
-            *(judge,),
-            base_url=base_url,
-            budget_usd=budget_usd,
-            budget_tokens=budget_tokens,
-            price=price,
-            cache=cache,
-            concurrency=concurrency,
-            preview=preview,
-            yes=yes,
-        )
-    report = score_run(predictions, data, split, protocol=protocol, judge=asked, progress=True)
+    report = score_run(predictions, data, split, protocol=protocol, judge=named_judge(command), progress=True)
     print_score(report)
     if json_file and not per_sample:
         for one in report.values() if protocol == "both" else (report,):
@@ -190,6 +178,7 @@ def score(
 
 @app.command()
 def report(
+    command: typer.Context,
     predictions: Annotated[Path, typer.Argument(help="A run's folder, or a predictions.jsonl.")],
     data: Annotated[str | None, typer.Option(help="The data it answers; a run's folder knows.")] = None,
     split: Annotated[str | None, typer.Option(help="The split it answers; a run's folder knows, else test.")] = None,
@@ -210,20 +199,8 @@ def report(
     """
     from medvidbench_hf.evaluation import score_run, write_report
 
-    asked = None
-    if judge != "none":
-        asked = judge_of(
-            *(judge,),
-            base_url=base_url,
-            budget_usd=budget_usd,
-            budget_tokens=budget_tokens,
-            price=price,
-            cache=cache,
-            concurrency=concurrency,
-            preview=preview,
-            yes=yes,
-        )
-    page = write_report(predictions, score_run(predictions, data, split, protocol="both", judge=asked), out)
+    scored = score_run(predictions, data, split, protocol="both", judge=named_judge(command))
+    page = write_report(predictions, scored, out)
     console.print(f"open {page}", soft_wrap=True)
 
 

@@ -19,7 +19,7 @@ from medvidbench_hf.cli.judging import (
     Preview,
     PriceOption,
     Yes,
-    judge_of,
+    named_judge,
 )
 from medvidbench_hf.cli.tables import console, say
 from medvidbench_hf.sample import InputError
@@ -37,6 +37,7 @@ Predictions = Annotated[
 
 @app.command("score")
 def score(
+    command: typer.Context,
     predictions: Predictions,
     data: Data = None,
     split: Split = None,
@@ -68,20 +69,9 @@ def score(
     output_files({"--csv": csv_file, "--json": json_file}, predictions, cache)
     items = _items(predictions, data, split)
     pairs = [item.pair for item in items]
-    asked = judge_of(
-        *(judge,),
-        rubric=rubric,
-        domain=domain,
-        base_url=base_url,
-        budget_usd=budget_usd,
-        budget_tokens=budget_tokens,
-        price=price,
-        cache=cache,
-        concurrency=concurrency,
-        reasons=reasons,
-        yes=yes,
-        preview=preview,
-    )
+    asked = named_judge(command)
+    if asked is None:
+        raise InputError("--judge none: nothing to do; lexicon is free")
     verdicts = asked.judge(pairs, progress=True)
     result = {"judge": summary(verdicts, pairs), "groups": by_group(items, verdicts)}
     print_judged(result)

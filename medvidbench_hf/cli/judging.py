@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,15 @@ Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.")]
 def default_cache() -> Path:
     """Judgements of all runs, so that no pair is paid for twice; it holds captions, also those of gated data."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medvidbench" / "judgements.sqlite"
+
+
+def named_judge(command: typer.Context, rubric: str = "board") -> Judge | None:
+    """The judge that a command's own options describe; None for "none". rubric: where the command has no such option.
+
+    Read from the command's context, so that no command has to hand on ten options one by one. Raises InputError.
+    """
+    given = {"rubric": rubric, **{option: value for option, value in command.params.items() if option in _OPTIONS}}
+    return None if command.params["judge"] == "none" else judge_of(command.params["judge"], **given)
 
 
 def judge_of(
@@ -84,6 +94,9 @@ def judge_of(
         place.parent.mkdir(parents=True, exist_ok=True)
     asked = judge.LLMJudge(endpoint, question, cache=ReplyCache(place), reasons=reasons)
     return Previewed(asked, agreed=yes or budget_usd is not None or budget_tokens is not None, only=preview)
+
+
+_OPTIONS = inspect.signature(judge_of).parameters.keys() - {"name"}
 
 
 def _price(text: str) -> Any:

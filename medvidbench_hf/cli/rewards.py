@@ -19,6 +19,7 @@ from medvidbench_hf.cli.judging import (
     PriceOption,
     Yes,
     judge_of,
+    named_judge,
 )
 from medvidbench_hf.cli.tables import say, task_names
 from medvidbench_hf.sample import InputError
@@ -34,6 +35,7 @@ Split = Annotated[str | None, typer.Option(help="The split that is answered; a r
 
 @app.command("stats")
 def stats(
+    command: typer.Context,
     predictions: Annotated[
         Path, typer.Argument(help="A run's folder or an answer file; or a CSV of raw rewards: pair, raw [, component].")
     ],
@@ -66,17 +68,9 @@ def stats(
     if predictions.suffix.lower() == ".csv":
         statistics = read_raw_csv(predictions, min_rows, fallback)  # type: ignore[arg-type]
     else:
-        asked = judge_of(
-            *(judge,),
-            rubric="comparative",
-            base_url=base_url,
-            budget_usd=budget_usd,
-            budget_tokens=budget_tokens,
-            price=price,
-            cache=cache,
-            concurrency=concurrency,
-            yes=yes,
-        )
+        asked = named_judge(command, "comparative")
+        if asked is None:
+            raise InputError("--judge none: captions need a judge; leave it out, with --tasks tal,stg nobody is asked")
         statistics = reward_statistics(
             *(predictions, data, split, asked),
             tasks=task_names(tasks),
