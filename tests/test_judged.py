@@ -14,6 +14,7 @@ from medvidbench_hf.builder import build
 from medvidbench_hf.evaluation import run, score_predictions, score_run
 from medvidbench_hf.evaluation.judge_items import as_json, by_group, read_items, write_ratings
 from medvidbench_hf.evaluation.judged import board_pairs, strict_pairs
+from medvidbench_hf.evaluation.report import worst
 from medvidbench_hf.judge import DIMENSIONS, Judgement, LexiconJudge, Pair, Verdicts
 from medvidbench_hf.leaderboard.records import record_of
 from medvidbench_hf.predictions import Prediction
@@ -178,6 +179,16 @@ def test_the_lexicon_judge_has_columns_of_its_own_and_never_an_llms(answered: Pa
 def test_the_board_has_no_lexicon_judge(answered: Path) -> None:
     with pytest.raises(InputError, match="the board has no lexicon judge"):
         score_run(answered, protocol="leaderboard", judge=LexiconJudge())
+
+
+def test_the_worst_case_is_the_lowest_score_whatever_a_judge_says_of_its_captions() -> None:
+    rows = [
+        {"index": k, "task": "dense_captioning", "source": "s", "video_id": str(k), "score": score, "parts": parts}
+        for k, (score, parts) in enumerate([(0.5, {"lexicon": 1.5}), (0.0, {"lexicon": 1.0}), (0.2, {"lexicon": 4.0})])
+    ]
+    assert [row["index"] for row in worst(rows, "dense_captioning")] == [1, 2, 0]
+    captions = [row | {"task": "video_summary", "score": None} for row in rows]
+    assert [row["index"] for row in worst(captions, "video_summary")] == [1, 0, 2]
 
 
 def test_what_makes_no_pair_is_told(answered: Path, tmp_path: Path) -> None:

@@ -124,24 +124,14 @@ def print_judge(report: dict[str, Any]) -> None:
 
 
 def _print_lexicon(report: dict[str, Any]) -> None:
-    from medvidbench_hf.evaluation.report import number
+    from medvidbench_hf.evaluation.report import LEXICON_HEAD, lexicon_rows
 
-    found = report["lexicon"]
-    if found is None:
+    rows = lexicon_rows(report)
+    if not rows:
         return
-    baseline = (report["baseline"] or {}).get("lexicon") or {}
-    made = table(
-        "the lexicon judge, 1 to 5: word lists, offline; no *_llm score",
-        "column",
-        "score",
-        "95 % interval",
-        "prior",
-        "n",
-    )
-    for column, value in found["metrics"].items():
-        interval = found["ci"][column]
-        spread = "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
-        made.add_row(column, number(value), spread, number(baseline.get(column)), str(found["n"][column]["rows"]))
+    made = table("the lexicon judge, 1 to 5: word lists, offline; no *_llm score", *LEXICON_HEAD)
+    for row in rows:
+        made.add_row(*row)
     console.print(made)
 
 

@@ -23,6 +23,9 @@ from medvidbench_hf.evaluation.score import COLUMNS, Report
 from medvidbench_hf.sample import Box, Boxes, InputError, Sample, Segments, Spans, Truth
 from medvidbench_hf.whole_file import write_json, write_text
 
+CAPTIONS = ("video_summary", "region_caption")
+JUDGES = {"llm": "judged", "lexicon": "lexicon"}  # measure -> what a case calls it
+LEXICON_HEAD = ("column", "score", "95 % interval", "prior", "n")
 WORST_PER_TASK = 3
 FRAMES_PER_CASE = 6
 FRAME_HEIGHT_PX = 256  # twice what the page shows, for sharp screens
@@ -95,9 +98,12 @@ def column_rows(report: Report, counts: Sequence[str]) -> list[tuple[str, ...]]:
     baseline = (report["baseline"] or {}).get("metrics") or {}
     rows = []
     for column in COLUMNS:
-        interval = report["ci"][column]
-        spread = "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
-        shown = (column, number(report["metrics"][column]), spread, number(baseline.get(column)))
+        shown = (
+            column,
+            number(report["metrics"][column]),
+            _interval(report["ci"][column]),
+            number(baseline.get(column)),
+        )
         rows.append((*shown, *(str(report["n"][column][name]) for name in counts)))
     return rows
 
@@ -116,20 +122,33 @@ def _columns_table(report: Report) -> str:
     return f"<h2>The ten columns</h2>{_table(head, rows, strong=1)}{note}{_lexicon_table(report)}"
 
 
-def _lexicon_table(report: Report) -> str:
-    """The offline judge's columns, apart from the ten."""
-    found = report["lexicon"]
-    if not found:
-        return ""
+def lexicon_rows(report: Report) -> list[tuple[str, ...]]:
+    """The offline judge's columns as text: name, score, interval, the prior's score, rows; none where it was not asked."""
+    found = report["lexicon"] or {"metrics": {}}
     baseline = (report["baseline"] or {}).get("lexicon") or {}
-    rows = []
-    for column, value in found["metrics"].items():
-        interval = found["ci"][column]
-        spread = "–" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
-        rows.append((column, number(value), spread, number(baseline.get(column)), str(found["n"][column]["rows"])))
-    head = ("column", "score", "95 % interval", "prior", "n")
+    return [
+        (
+            column,
+            number(value),
+            _interval(found["ci"][column]),
+            number(baseline.get(column)),
+            str(found["n"][column]["rows"]),
+        )
+        for column, value in found["metrics"].items()
+    ]
+
+
+def _lexicon_table(report: Report) -> str:
+    """Apart from the ten."""
+    rows = lexicon_rows(report)
+    if not rows:
+        return ""
     note = "<p class=soft>1 to 5, from word lists, offline. Not a language model's judgement, and no *_llm column.</p>"
-    return f"<h3>The lexicon judge</h3>{_table(head, rows, strong=1)}{note}"
+    return f"<h3>The lexicon judge</h3>{_table(LEXICON_HEAD, rows, strong=1)}{note}"
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "–" if ends is None else f"{ends[0]:.3f}-{ends[1]:.3f}"
 
 
 def _board_section(report: Report) -> str:
@@ -166,7 +185,7 @@ def worst(rows: Sequence[dict[str, Any]], task: str, n: int = WORST_PER_TASK) ->
     """The lowest-scoring rows of a task, one a video, from as many sources as there are."""
     ranked = sorted(
         (r for r in rows if r["task"] == task),
-        key=lambda r: (r["score"] is not None, r["score"] or r["parts"].get("lexicon") or 0.0, r["index"]),
+        key=lambda r: (r["score"] is not None, _worth(r), r["index"]),
     )
     chosen: list[dict[str, Any]] = []
     while len(chosen) < n:
@@ -179,6 +198,18 @@ def worst(rows: Sequence[dict[str, Any]], task: str, n: int = WORST_PER_TASK) ->
     return chosen
 
 
+def _worth(row: dict[str, Any]) -> float:
+    """What cases are ordered by: the score, or the lexicon's where there is none."""
+    return row["parts"].get("lexicon", 0.0) if row["score"] is None else row["score"]
+
+
+def _said(row: dict[str, Any]) -> str:
+    """A case's score as text. A caption's is its judge's; dense captions have a temporal score besides."""
+    told = [] if row["score"] is None or row["task"] in CAPTIONS else [f"score {row['score']:.3f}"]
+    told += [f"{name} {row['parts'][part]:.2f} of 5" for part, name in JUDGES.items() if part in row["parts"]]
+    return ", ".join(told) or "to be judged"
+
+
 def _case(row: dict[str, Any], sample: Sample, answer: Any) -> str:
     text = answer if isinstance(answer, str) else ""
     true = sample.answer or ""
@@ -188,10 +219,7 @@ def _case(row: dict[str, Any], sample: Sample, answer: Any) -> str:
         shown = text
     said = tasks.parse(sample, text).value
     issues = f"<p class=issues>{escape('; '.join(row['issues']))}</p>" if row["issues"] else ""
-    by_lexicon = f"lexicon {row['parts']['lexicon']:.1f} of 5" if "lexicon" in row["parts"] else "to be judged"
-    by_judge = f"judged {row['parts']['llm']:.2f} of 5" if "llm" in row["parts"] else f"score {row['score'] or 0:.3f}"
-    score = by_lexicon if row["score"] is None else by_judge
-    return f"""<div class=case><h3>{escape(sample.source)} · {escape(sample.video_id)} · row {sample.index}<span>{score}</span></h3>
+    return f"""<div class=case><h3>{escape(sample.source)} · {escape(sample.video_id)} · row {sample.index}<span>{_said(row)}</span></h3>
 <p class=question>{escape(sample.question)}</p>
 {_frames(sample, said)}{_timeline(sample, said)}
 <div class=answers><div class=k>true</div><div class=true>{escape(true)}</div>
